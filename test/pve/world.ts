@@ -1,0 +1,134 @@
+/** What the simulated Proxmox VE node consists of: plain data that the areas read and change. No behaviour. */
+
+/** A value of a guest's or a storage's configuration as Proxmox's API answers it: some are numbers, some are strings of digits. */
+export type ConfigValue = string | number;
+
+export interface Guest {
+  vmid: number;
+  type: 'lxc' | 'qemu';
+  /** As in `/etc/pve`: `rootfs`, `mp0`, `scsi0`, `memory`, `lock`, `description` … */
+  config: Record<string, ConfigValue>;
+  /** Snapshot sections by name. */
+  snapshots: Record<string, { config: Record<string, ConfigValue>; snaptime: number; description: string; parent?: string }>;
+  status: 'running' | 'stopped';
+  /** QEMU only: `paused` while `status` stays `running`. */
+  paused: boolean;
+  pid?: number;
+  /** Seconds since 1970 of the last start. */
+  startedAt?: number;
+  /** What `agent` in the configuration meets inside the VM. */
+  guestAgentRuns: boolean;
+  /** A real directory that stands for the guest's file systems, by volume key (`rootfs`, `mp0`, `scsi0`); vzdump archives it. */
+  directories: Record<string, string>;
+}
+
+export interface Archive {
+  volid: string;
+  vmid: number;
+  subtype: 'lxc' | 'qemu';
+  format: string;
+  /** Seconds since 1970. */
+  ctime: number;
+  size: number;
+  notes: string;
+  protected: boolean;
+  /** The file, where one was really made. */
+  path?: string;
+}
+
+/** Any other volume of a storage: ISO images, templates, disk images. */
+export interface Volume {
+  volid: string;
+  content: 'iso' | 'vztmpl' | 'images' | 'rootdir' | 'snippets';
+  format: string;
+  size: number;
+  ctime?: number;
+  vmid?: number;
+  parent?: string | null;
+}
+
+export interface Storage {
+  storage: string;
+  type: string;
+  /** `storage.cfg` keys other than type and storage. */
+  config: Record<string, ConfigValue>;
+  /** In the plug-in's sense: activation works. A directory storage whose drive is gone is not active. */
+  active: boolean;
+  /** True while every access to it blocks (a dead NFS server): activating calls hang, pvestatd stops reporting. */
+  hung: boolean;
+  /** Bytes. */
+  total: number;
+  used: number;
+  avail: number;
+  archives: Archive[];
+  volumes: Volume[];
+  /** LVM-thin and btrfs subvolumes can; raw files in a directory cannot. Decides vzdump's fallback to suspend mode. */
+  snapshots: boolean;
+}
+
+export interface User {
+  userid: string;
+  enable: boolean;
+  /** Seconds since 1970; 0 = never. */
+  expire: number;
+  password?: string;
+  groups: string[];
+  /** comment, email, firstname … */
+  extra: Record<string, ConfigValue>;
+  tokens: Record<string, { secret: string; privsep: boolean; expire: number; comment?: string }>;
+}
+
+export interface Acl {
+  path: string;
+  roleid: string;
+  type: 'user' | 'group' | 'token';
+  ugid: string;
+  propagate: boolean;
+}
+
+export interface Task {
+  upid: string;
+  node: string;
+  pid: number;
+  pstart: number;
+  /** Seconds since 1970. */
+  starttime: number;
+  endtime?: number;
+  type: string;
+  id: string;
+  /** `user@realm`, without the token's name. */
+  user: string;
+  tokenid?: string;
+  /** Whole lines; a running task appends. */
+  log: string[];
+  /** Set when it has ended: `OK`, `WARNINGS: 2`, an error's text, `unexpected status`. */
+  exitstatus?: string;
+}
+
+export interface World {
+  node: string;
+  version: { version: string; release: string; repoid: string };
+  users: Map<string, User>;
+  groups: Map<string, { comment?: string }>;
+  /** Roles beside the built-in ones: privileges by name. */
+  roles: Map<string, string[]>;
+  acl: Acl[];
+  pools: Map<string, { comment?: string; vms: Set<number>; storages: Set<string> }>;
+  guests: Map<number, Guest>;
+  storages: Map<string, Storage>;
+  backupJobs: Map<string, Record<string, ConfigValue>>;
+  /** Newest last. */
+  tasks: Task[];
+  /** False until pvestatd has reported, or while it hangs: `/cluster/resources` then knows ids only. */
+  pvestatdReported: boolean;
+}
+
+/** Where the node keeps on disk what the agent reads beside the API. */
+export interface NodeFiles {
+  /** Stands for `/etc/pve`: `local` → `nodes/<node>`, `.vmlist`, `.version`, certificates. */
+  configDir: string;
+  /** Stands for `/var/log/pve/tasks`: `<last hex digit of starttime>/<UPID>`. */
+  taskLogDir: string;
+  /** Stands for `/var/run/vzdump.lock`. */
+  lockFile: string;
+}
