@@ -1,0 +1,131 @@
+/** The Proxmox VE API as the agent uses it: typed calls; how they travel is proxmox-http.ts. */
+
+/** Anything that Proxmox did not grant. `status` 0: it was never reached. */
+export class ProxmoxError extends Error {
+  override readonly name = 'ProxmoxError';
+  readonly method: string;
+  readonly path: string;
+  /** HTTP status; 0 where no answer came. */
+  readonly status: number;
+  /** `errors` of a 400: parameter by parameter. */
+  readonly errors: Readonly<Record<string, string>>;
+  /** `never`: it cannot have been carried out. `unknown`: it may have been (a time-out, a reset, 596). */
+  readonly effect: 'never' | 'unknown';
+
+  constructor(facts: {
+    method: string;
+    path: string;
+    status: number;
+    message: string;
+    errors?: Record<string, string>;
+    effect: 'never' | 'unknown';
+    cause?: unknown;
+  }) {
+    super(facts.message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.method = facts.method;
+    this.path = facts.path;
+    this.status = facts.status;
+    this.errors = facts.errors ?? {};
+    this.effect = facts.effect;
+  }
+}
+
+export type GuestType = 'lxc' | 'qemu';
+
+export interface GuestResource {
+  vmid: number;
+  type: GuestType;
+  node: string;
+  name: string;
+  /** `unknown` until pvestatd has reported. */
+  status: 'running' | 'stopped' | 'unknown';
+  lock: string;
+}
+
+/** From `/cluster/resources`: pvestatd's figures, never a call that activates (and so may hang on) a storage. */
+export interface StorageResource {
+  storage: string;
+  node: string;
+  type: string;
+  status: 'available' | 'unknown' | string;
+  /** Bytes; null until pvestatd has reported. */
+  maxdisk: number | null;
+  disk: number | null;
+  /** Comma list. */
+  content: string;
+  shared: boolean;
+}
+
+export interface Resources {
+  guests: GuestResource[];
+  storages: StorageResource[];
+}
+
+/** From `/storage`: the configuration, not the state. */
+export interface StorageConfig {
+  storage: string;
+  type: string;
+  content: string;
+  path: string;
+  disabled: boolean;
+  /** Empty: every node. */
+  nodes: string[];
+  /** `vgname`, `thinpool`, `pool`, `export` … as they stand. */
+  keys: Readonly<Record<string, string>>;
+}
+
+export interface TaskStatus {
+  upid: string;
+  running: boolean;
+  /** Absent while it runs. `OK`, `WARNINGS: n`, or why it failed. */
+  exitstatus?: string;
+}
+
+/** One row of the node's task list. */
+export interface TaskRow {
+  upid: string;
+  type: string;
+  id: string;
+  /** Whole, as in the UPID: `felhom@pve!pve1`. */
+  user: string;
+  /** Seconds since 1970. */
+  starttime: number;
+}
+
+export interface BackupVolume {
+  volid: string;
+  vmid: number | null;
+  sizeBytes: number;
+  /** Seconds since 1970. */
+  ctime: number;
+  notes: string;
+}
+
+export interface VzdumpRequest {
+  vmid: number;
+  storage: string;
+  mode: 'snapshot' | 'suspend' | 'stop';
+  compress: string;
+  notes: string;
+}
+
+export interface Proxmox {
+  /** This node's name. */
+  readonly node: string;
+  /** The token's name, as UPIDs carry it: `felhom@pve!pve1`. */
+  readonly tokenName: string;
+  resources(): Promise<Resources>;
+  storageConfigs(): Promise<StorageConfig[]>;
+  /** A guest's configuration, values as text. */
+  guestConfig(type: GuestType, vmid: number): Promise<Record<string, string>>;
+  /** Starts vzdump with `lockwait=0` and `prune-backups=keep-all=1` on a fresh connection; answers the UPID. */
+  startVzdump(request: VzdumpRequest): Promise<string>;
+  /** Null: Proxmox knows no such task. */
+  taskStatus(upid: string): Promise<TaskStatus | null>;
+  /** Lines of a task's log from line `start` (0 = first). */
+  taskLog(upid: string, start: number): Promise<string[]>;
+  /** Running and ended vzdump tasks of one guest since a time (seconds since 1970). */
+  vzdumpTasks(vmid: number, since: number): Promise<TaskRow[]>;
+  backupVolumes(storage: string, vmid: number): Promise<BackupVolume[]>;
+  close(): Promise<void>;
+}

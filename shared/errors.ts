@@ -1,0 +1,44 @@
+/** The one error that felhom's programs raise on purpose: a stable code and a sentence fit for the customer. */
+
+/** Every code of the wire and the HTTP status it is answered with. Endpoints may answer a refusal in a form of their own (endpoint.ts). */
+export const ERROR_STATUS = {
+  'invalid-request': 400,
+  'token-missing': 401,
+  'token-unknown': 401,
+  'token-revoked': 401,
+  'token-superseded': 401,
+  'token-wrong-guest': 401,
+  'scope-missing': 403,
+  'not-found': 404,
+  'method-not-allowed': 405,
+  'request-timeout': 408,
+  'backup-slot-busy': 409,
+  'duplicate-instance': 409,
+  'guest-elsewhere': 409,
+  'guest-not-enrolled': 409,
+  'guest-not-found': 409,
+  'not-supported-yet': 409,
+  'proxmox-failed': 409,
+  'proxmox-permission': 409,
+  'proxmox-unreachable': 409,
+  'not-known': 409,
+  'body-too-large': 413,
+  'unsupported-media-type': 415,
+  'backup-too-soon': 429,
+  'rate-limited': 429,
+  'too-many-streams': 429,
+  'headers-too-large': 431,
+  internal: 500,
+} as const;
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+export class FelhomError extends Error {
+  override readonly name = 'FelhomError';
+  readonly code: ErrorCode;
+
+  /** `message` is shown to the customer: no paths, no stderr, no secrets. What the log needs goes into `cause`. */
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}

@@ -1,0 +1,21 @@
+/** The whole guest API. A new endpoint is one entry here; the compiler then asks the agent for its handler. */
+import { getBackupDue, getBackupStatus, startBackup } from './backups.ts';
+import { assignDisk, ejectDisk, formatDisk, listDisks } from './disks.ts';
+import { getHealthz, getIdentity, getOpenapi } from './identity.ts';
+import { getHostMetrics } from './metrics.ts';
+import { getStorage } from './storage.ts';
+
+export const GUEST_API = {
+  getHealthz,
+  getIdentity,
+  getOpenapi,
+  getStorage,
+  getBackupDue,
+  startBackup,
+  getBackupStatus,
+  listDisks,
+  assignDisk,
+  ejectDisk,
+  formatDisk,
+  getHostMetrics,
+};

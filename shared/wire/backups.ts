@@ -1,0 +1,95 @@
+/** Backups: when one is due, starting one, following it. */
+import { Type } from 'typebox';
+import { endpoint, type TypeOf, typed } from '../endpoint.ts';
+import { RequestId, Timestamp, Vmid } from '../ids.ts';
+import { Label } from '../label.ts';
+import { Fraction, nullable } from './values.ts';
+
+export const BackupDue = typed(Type.Object({ vmid: Vmid, due: Type.Boolean(), reason: Type.String() }));
+export type BackupDue = TypeOf<typeof BackupDue>;
+
+export const getBackupDue = endpoint({
+  method: 'GET',
+  path: '/backup/due',
+  access: 'backup',
+  summary: 'Whether this guest should be backed up now, and why.',
+  reply: BackupDue,
+});
+
+export const Phase = Type.Union([Type.Literal('idle'), Type.Literal('running'), Type.Literal('done'), Type.Literal('failed')]);
+
+export const BackupStarted = typed(Type.Object({ vmid: Vmid, job_id: Type.String(), phase: Phase }));
+export type BackupStarted = TypeOf<typeof BackupStarted>;
+
+export const StartBackup = typed(
+  Type.Object({
+    /** The same id answers the same job for seven days. */
+    request_id: Type.Optional(RequestId),
+  }),
+);
+export type StartBackup = TypeOf<typeof StartBackup>;
+
+export const startBackup = endpoint({
+  method: 'POST',
+  path: '/backup',
+  access: 'backup',
+  summary: 'Starts a backup of this guest; while one runs, answers that one.',
+  status: 202,
+  body: StartBackup,
+  reply: BackupStarted,
+});
+
+/** How vzdump treats the guest while it fixes the data. `stop` is also what it says of a guest that was not running. */
+export const BackupMode = Type.Union([Type.Literal('snapshot'), Type.Literal('suspend'), Type.Literal('stop')]);
+
+export const BackupStatus = typed(
+  Type.Object({
+    vmid: Vmid,
+    phase: Phase,
+    /** Empty while no backup was ever started. */
+    job_id: Type.String(),
+    /** Why it failed; empty otherwise. */
+    error: Type.String(),
+    /** Opaque; any difference means news. Changes its beginning when the agent restarts. */
+    revision: Type.String(),
+    /** When the agent saw that the data in the archive is fixed: from then on applications may write again. */
+    consistency_point_at: nullable(Timestamp),
+    mode: nullable(BackupMode),
+    progress: nullable(Fraction),
+    /** True where `progress` was guessed from the size of the last archive. */
+    progress_estimated: Type.Boolean(),
+    eta_seconds: nullable(Type.Integer()),
+    /** How long the whole guest stood still. */
+    frozen_seconds: nullable(Type.Integer()),
+    /** Proxmox's task. */
+    upid: Type.String(),
+    /** The archive's volume id. */
+    archive: Type.String(),
+    size_bytes: nullable(Type.Integer()),
+    started_at: nullable(Timestamp),
+    finished_at: nullable(Timestamp),
+    warnings: Type.Array(Type.String()),
+    label: nullable(Label),
+  }),
+);
+export type BackupStatus = TypeOf<typeof BackupStatus>;
+
+export const StatusQuery = typed(
+  Type.Object({
+    /** Seconds to wait for news, at most 8. */
+    wait: Type.Optional(Type.String({ pattern: '^[0-8]$' })),
+    /** The revision that the caller has seen. */
+    after: Type.Optional(Type.String({ maxLength: 128 })),
+  }),
+);
+export type StatusQuery = TypeOf<typeof StatusQuery>;
+
+export const getBackupStatus = endpoint({
+  method: 'GET',
+  path: '/backup/status',
+  access: 'backup',
+  summary: "This guest's newest backup; with `wait` and `after` the answer is held back until there is news.",
+  stream: true,
+  query: StatusQuery,
+  reply: BackupStatus,
+});

@@ -1,0 +1,127 @@
+/** Drives: the list, and what a guest may ask to be done with them. */
+import { Type } from 'typebox';
+import { endpoint, type RefusalForm, type TypeOf, typed } from '../endpoint.ts';
+import { FilesystemUuid, Vmid } from '../ids.ts';
+import { DriveClass, Fraction, nullable } from './values.ts';
+
+/** What a drive is to the host. What cannot be determined is `system`. */
+export const Role = Type.Union([Type.Literal('system'), Type.Literal('backup'), Type.Literal('user-data')]);
+
+export const Disk = Type.Object({
+  name: Type.String(),
+  type: Type.String(),
+  state: Type.String(),
+  backing_device: Type.String(),
+  mount_path: Type.String(),
+  class: DriveClass,
+  role: Role,
+  data_bearing: Type.Boolean(),
+  data_reason: Type.String(),
+  total_bytes: nullable(Type.Integer()),
+  used_bytes: nullable(Type.Integer()),
+  used_fraction: nullable(Fraction),
+  durable_id: Type.String(),
+});
+
+export const Disks = typed(
+  Type.Object({
+    vmid: Vmid,
+    disks: Type.Array(Disk),
+    /** Why the list is not complete; empty when it is. */
+    reason: Type.String(),
+  }),
+);
+export type Disks = TypeOf<typeof Disks>;
+
+export const listDisks = endpoint({
+  method: 'GET',
+  path: '/disks',
+  access: 'disks:read',
+  summary: "The host's drives, each with its role and why.",
+  reply: Disks,
+});
+
+/** Clients show a refusal's sentence only when the status is 200. The token's own failures and floods keep theirs. */
+const inside200: RefusalForm = ({ status }) => ({ status: status === 401 || status === 429 ? status : 200, data: null });
+
+export const AssignDisk = typed(
+  Type.Object({
+    uuid: FilesystemUuid,
+    /** Where on the host, below the mount root. */
+    where: Type.String({ minLength: 1, maxLength: 255 }),
+    fstype: Type.String({ maxLength: 32 }),
+    options: Type.Optional(Type.String({ maxLength: 255 })),
+  }),
+);
+export type AssignDisk = TypeOf<typeof AssignDisk>;
+
+export const assignDisk = endpoint({
+  method: 'POST',
+  path: '/disks/assign',
+  access: 'disks:manage',
+  summary: 'Mounts a file system on the host, now and at every boot.',
+  body: AssignDisk,
+  reply: typed(Type.Object({ vmid: Vmid })),
+  refusal: inside200,
+});
+
+export const EjectDisk = typed(Type.Object({ where: Type.String({ minLength: 1, maxLength: 255 }) }));
+export type EjectDisk = TypeOf<typeof EjectDisk>;
+
+export const Ejected = typed(Type.Object({ vmid: Vmid, ejected: Type.Boolean(), dependent_guests: Type.Array(Vmid) }));
+export type Ejected = TypeOf<typeof Ejected>;
+
+export const ejectDisk = endpoint({
+  method: 'POST',
+  path: '/disks/eject',
+  access: 'disks:manage',
+  summary: 'Unmounts a drive so that it can be pulled out.',
+  body: EjectDisk,
+  reply: Ejected,
+  refusal: (facts) => ({ ...inside200(facts), data: { vmid: facts.vmid, ejected: false, dependent_guests: [] } }),
+});
+
+export const FormatDisk = typed(
+  Type.Object({
+    device: Type.String({ minLength: 1, maxLength: 255 }),
+    fstype: Type.String({ minLength: 1, maxLength: 32 }),
+    confirmed: Type.Optional(Type.Boolean()),
+    durable_id: Type.Optional(Type.String({ maxLength: 255 })),
+  }),
+);
+export type FormatDisk = TypeOf<typeof FormatDisk>;
+
+export const Formatted = typed(
+  Type.Object({
+    vmid: Vmid,
+    device: Type.String(),
+    formatted: Type.Boolean(),
+    data_bearing: Type.Boolean(),
+    reason: Type.String(),
+  }),
+);
+export type Formatted = TypeOf<typeof Formatted>;
+
+const deviceNamed = (body: unknown): string => {
+  const device = typeof body === 'object' && body !== null && 'device' in body ? body.device : '';
+  return typeof device === 'string' ? device.slice(0, 255) : '';
+};
+
+/**
+ * Clients read `data` at any status, and take a 403 for one that shows the way forward, so a refusal that is neither
+ * `needs_confirmation` nor a pending operation is never a 403, and always says that nothing was formatted.
+ */
+const notFormatted: RefusalForm = ({ status, error, vmid, body }) => ({
+  status: status === 400 ? 422 : status === 403 ? 409 : status,
+  data: { vmid, device: deviceNamed(body), formatted: false, data_bearing: true, reason: error },
+});
+
+export const formatDisk = endpoint({
+  method: 'POST',
+  path: '/disks/format',
+  access: 'disks:manage',
+  summary: 'Wipes a whole drive and makes one file system on it.',
+  body: FormatDisk,
+  reply: Formatted,
+  refusal: notFormatted,
+});
