@@ -1,0 +1,23 @@
+/** Time, as a port: tests run days in milliseconds. Each program brings its own real clock. */
+
+export interface Clock {
+  /** Wall time, milliseconds since 1970. May jump. */
+  now(): number;
+  /** Milliseconds since some start; never jumps. For durations and deadlines. */
+  monotonic(): number;
+  /** Calls once after `ms`; the returned function cancels. */
+  after(ms: number, call: () => void): () => void;
+}
+
+/** Resolves after `ms`, or at once when `signal` is aborted. Never rejects. */
+export const sleep = (clock: Clock, ms: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.after(ms, done);
+    signal?.addEventListener('abort', done, { once: true });
+  });
