@@ -75,6 +75,8 @@ export interface User {
   groups: string[];
   /** comment, email, firstname … */
   extra: Record<string, ConfigValue>;
+  /** Logins need a second factor, which the simulator never gets. */
+  secondFactor?: boolean;
   tokens: Record<string, { secret: string; privsep: boolean; expire: number; comment?: string }>;
 }
 
@@ -105,6 +107,27 @@ export interface Task {
   exitstatus?: string;
 }
 
+export interface ThinPool {
+  lv: string;
+  vg: string;
+  lv_size: number;
+  used: number;
+  metadata_size: number;
+  metadata_used: number;
+}
+
+/** Rows as `/nodes/{node}/disks/*` answers them. */
+export interface HostFacts {
+  disks?: Record<string, string | number | null>[];
+  thinPools?: ThinPool[];
+  volumeGroups?: { name: string; size: number; free: number; lvcount?: number }[];
+  /** By device path, as `disks/smart` answers. */
+  smart?: Record<string, Record<string, unknown>>;
+  directories?: Record<string, string>[];
+  /** Keys that replace those of `/nodes/{node}/status`. */
+  status?: Record<string, unknown>;
+}
+
 export interface World {
   node: string;
   version: { version: string; release: string; repoid: string };
@@ -119,6 +142,14 @@ export interface World {
   backupJobs: Map<string, Record<string, ConfigValue>>;
   /** Newest last. */
   tasks: Task[];
+  /** Network bridges of the node; absent: every bridge exists. A guest whose bridge is missing cannot start. */
+  bridges?: string[];
+  /** Other names that resolve: a request for such a node is answered 595, for any other name 500. */
+  resolvable?: string[];
+  /** The cluster log, newest last. */
+  log?: { time: number; pri: number; tag: string; user: string; msg: string }[];
+  /** What the node's hardware and disks answer, where a test wants other than the defaults of `host.ts`. */
+  host?: HostFacts;
   /** False until pvestatd has reported, or while it hangs: `/cluster/resources` then knows ids only. */
   pvestatdReported: boolean;
 }
