@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PassThrough, Transform } from 'node:stream';
@@ -65,6 +65,8 @@ export const writeArchive = async (spec: ArchiveSpec, signal: AbortSignal): Prom
   const metaDir = await writeMeta(spec.meta);
   try {
     let bytes = 0;
+    // Before tar starts: nothing may be awaited while nobody listens to it.
+    const compress = await compressor(spec.compression);
     const tar = spawn('tar', tarArguments(spec, metaDir), { stdio: ['ignore', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' });
     let complaints = '';
     tar.stderr.on('data', (text: Buffer) => {
@@ -74,9 +76,10 @@ export const writeArchive = async (spec: ArchiveSpec, signal: AbortSignal): Prom
     const count = counter((n) => {
       bytes += n;
     });
-    const written = pipeline(tar.stdout, count, await compressor(spec.compression), createWriteStream(spec.dat), { signal });
+    const written = pipeline(tar.stdout, count, compress, createWriteStream(spec.dat), { signal });
     const [[code]] = await Promise.all([exited, written]);
-    if (code !== 0) throw new Error(`command 'tar ${tarArguments(spec, metaDir).join(' ')}' failed: exit code ${code}\n${complaints}`);
+    if (code !== 0)
+      throw new Error(`command 'tar ${tarArguments(spec, metaDir).join(' ')}' failed: exit code ${code}\n${complaints}`);
     return bytes;
   } finally {
     await rm(metaDir, { recursive: true, force: true });

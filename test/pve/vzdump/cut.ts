@@ -1,7 +1,7 @@
 /** A guest's data at one moment: read-only btrfs snapshots where the volumes allow it, else copies. */
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -53,7 +53,10 @@ const snapshot = async (source: Source): Promise<{ tree: CutTree; remove(): Prom
 
 /** Files may come and go while they are copied; that is not a failure, as it is none of a snapshot. */
 const vanished = (error: unknown): boolean =>
-  String((error as { stderr?: unknown }).stderr).trim().split('\n').every((line) => /No such file or directory/.test(line));
+  String((error as { stderr?: unknown }).stderr)
+    .trim()
+    .split('\n')
+    .every((line) => /No such file or directory/.test(line));
 
 const copy = async (source: Source): Promise<{ tree: CutTree; remove(): Promise<void> }> => {
   const root = await mkdtemp(join(tmpdir(), 'felhom-vzdump-'));
@@ -89,6 +92,11 @@ export const bytesUnder = async (directory: string, sinceMs = 0): Promise<number
   const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(() => []);
   const sizes = entries
     .filter((e) => e.isFile())
-    .map((e) => stat(join(e.parentPath, e.name)).then((s) => (s.ctimeMs >= sinceMs ? s.size : 0), () => 0));
+    .map((e) =>
+      stat(join(e.parentPath, e.name)).then(
+        (s) => (s.ctimeMs >= sinceMs ? s.size : 0),
+        () => 0,
+      ),
+    );
   return (await Promise.all(sizes)).reduce((a, b) => a + b, 0);
 };

@@ -26,7 +26,9 @@ const RULES: readonly [name: string, period: (d: Date, index: number) => string]
 
 export const parseRetention = (text: ConfigValue | undefined): Retention | undefined => {
   if (text === undefined || text === '') return undefined;
-  const pairs = String(text).split(',').map((p) => p.split('='));
+  const pairs = String(text)
+    .split(',')
+    .map((p) => p.split('='));
   return Object.fromEntries(pairs.map(([name = '', value]) => [name, Number(value)]));
 };
 
@@ -35,7 +37,10 @@ export const keepsAll = (r: Retention): boolean => (r['keep-all'] ?? 0) === 1;
 
 /** `keep-daily=7, keep-last=3` */
 export const describeRetention = (r: Retention): string =>
-  Object.keys(r).sort().map((name) => `${name}=${r[name]}`).join(', ');
+  Object.keys(r)
+    .sort()
+    .map((name) => `${name}=${r[name]}`)
+    .join(', ');
 
 interface Mark {
   archive: Archive;

@@ -1,0 +1,87 @@
+/** Plays a guest's script onto its task, and cleans up after it as far as the way it ended lets it. */
+
+import { WorkerDied } from '../tasks.ts';
+import { GuestFailed, Interrupted } from './errors.ts';
+import { stamp } from './format.ts';
+import { failed, finished, guestScript } from './script.ts';
+import { createStage, type Stage, type StageOptions } from './stage.ts';
+import type { Step } from './steps.ts';
+import type { Voice } from './voice.ts';
+
+const linesOf = (step: Step & { line: unknown }, stage: Stage): string[] => {
+  const text = typeof step.line === 'function' ? step.line(stage.measured()) : step.line;
+  return Array.isArray(text) ? text : [text];
+};
+
+/** True when the guest was backed up, false when it failed; throws when the whole job ends with it. */
+export const playGuest = async (options: Omit<StageOptions, 'progress'>): Promise<boolean> => {
+  const { c, guest, voice, faults, clock, signal } = options;
+  const script = guestScript(c);
+  const stage = await createStage({ ...options, progress: script.progress });
+  const ownLog: string[] = [];
+
+  const note = (step: Step, line: string): void => {
+    if (!('jobOnly' in step)) ownLog.push(`${stamp(clock())} ${line}`);
+  };
+
+  const play = async (steps: readonly Step[], speak: Voice['say']): Promise<void> => {
+    for (const step of steps) {
+      if (step.when !== undefined && !stage.applies(step.when)) continue;
+      if ('effect' in step) {
+        await stage.perform(step.effect);
+        continue;
+      }
+      for (const line of linesOf(step, stage)) {
+        await speak(line);
+        note(step, line);
+        if (line.startsWith('INFO: ionice priority')) await warn();
+      }
+    }
+  };
+
+  const warn = async (): Promise<void> => {
+    for (let n = 1; n <= (faults.warn ?? 0); n++) await voice.say(`WARN: simulated warning ${n}`);
+  };
+
+  const blurt = async (line: string): Promise<void> => voice.blurt(line);
+
+  /** A stopped task leaves a running guest locked, and with the lock its snapshot; only the guest itself goes on. */
+  const interrupted = async (): Promise<void> => {
+    if (!c.running) await stage.perform('unlock');
+    else if (guest.config.lock === 'snapshot') guest.config.lock = 'backup';
+    if (stage.applies('suspended')) await stage.perform('resume');
+    if (stage.applies('stopped')) await stage.perform('start');
+    if (stage.applies('started paused')) await stage.perform('stop paused');
+  };
+
+  const run = async (): Promise<string | undefined> => {
+    try {
+      await play(script.body, voice.say);
+    } catch (error) {
+      if (!(error instanceof GuestFailed)) throw signal.aborted ? new Interrupted() : error;
+      await play(script.failed(error.message), voice.say);
+      await play(script.cleanup, voice.say);
+      return error.message;
+    }
+    await play(script.cleanup, voice.say);
+    return undefined;
+  };
+
+  let killed = false;
+  try {
+    const failure = await run();
+    await stage.clear(false);
+    await play(failure === undefined ? finished(c.vmid) : failed(c.vmid, failure), voice.say);
+    await stage.keepLog(ownLog);
+    return failure === undefined;
+  } catch (error) {
+    killed = error instanceof WorkerDied;
+    if (error instanceof Interrupted) {
+      await interrupted();
+      await play(failed(c.vmid, error.message), blurt);
+    }
+    throw error;
+  } finally {
+    await stage.clear(killed);
+  }
+};
