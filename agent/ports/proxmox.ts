@@ -1,4 +1,5 @@
 /** The Proxmox VE API as the agent uses it: typed calls; how they travel is proxmox-http.ts. */
+import { type ErrorCode, FelhomError } from '#shared/errors';
 
 /** Anything that Proxmox did not grant. `status` 0: it was never reached. */
 export class ProxmoxError extends Error {
@@ -11,6 +12,8 @@ export class ProxmoxError extends Error {
   readonly errors: Readonly<Record<string, string>>;
   /** `never`: it cannot have been carried out. `unknown`: it may have been (a time-out, a reset, 596). */
   readonly effect: 'never' | 'unknown';
+  /** What a guest is told. */
+  readonly code: Extract<ErrorCode, 'proxmox-failed' | 'proxmox-permission' | 'proxmox-unreachable'>;
 
   constructor(facts: {
     method: string;
@@ -19,6 +22,8 @@ export class ProxmoxError extends Error {
     message: string;
     errors?: Record<string, string>;
     effect: 'never' | 'unknown';
+    /** An empty list that the missing right named in `message` explains. */
+    rightMissing?: true;
     cause?: unknown;
   }) {
     super(facts.message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -27,8 +32,25 @@ export class ProxmoxError extends Error {
     this.status = facts.status;
     this.errors = facts.errors ?? {};
     this.effect = facts.effect;
+    this.code = facts.rightMissing ? 'proxmox-permission' : codeOf(facts.status);
   }
 }
+
+/** 595 to 599 are pveproxy's own: it did not reach the daemon, or waited in vain (PVE/APIServer/AnyEvent.pm). */
+const codeOf = (status: number): ProxmoxError['code'] => {
+  if (status === 0 || status >= 595) return 'proxmox-unreachable';
+  return status === 401 || status === 403 ? 'proxmox-permission' : 'proxmox-failed';
+};
+
+const SENTENCES: Record<ProxmoxError['code'], string> = {
+  'proxmox-unreachable': 'Proxmox on this host does not answer at the moment.',
+  'proxmox-permission': 'Proxmox refuses felhom a right that it needs for this.',
+  'proxmox-failed': 'Proxmox on this host answered with an error.',
+};
+
+/** As a guest may see it; Proxmox's own words stay in `cause`. Any other error is handed back as it came. */
+export const forGuest = (error: unknown): unknown =>
+  error instanceof ProxmoxError ? new FelhomError(error.code, SENTENCES[error.code], error) : error;
 
 export type GuestType = 'lxc' | 'qemu';
 
@@ -106,6 +128,7 @@ export interface VzdumpRequest {
   storage: string;
   mode: 'snapshot' | 'suspend' | 'stop';
   compress: string;
+  /** Plain text for the archive; what Proxmox's template would read as its own is escaped. */
   notes: string;
 }
 
@@ -122,9 +145,9 @@ export interface Proxmox {
   startVzdump(request: VzdumpRequest): Promise<string>;
   /** Null: Proxmox knows no such task. */
   taskStatus(upid: string): Promise<TaskStatus | null>;
-  /** Lines of a task's log from line `start` (0 = first). */
+  /** Lines of a task's log from line `start` (0 = first), at most 5000; the last may be half written. */
   taskLog(upid: string, start: number): Promise<string[]>;
-  /** Running and ended vzdump tasks of one guest since a time (seconds since 1970). */
+  /** Running and ended vzdump tasks of one guest since a time (seconds since 1970); this token's own are always among them. */
   vzdumpTasks(vmid: number, since: number): Promise<TaskRow[]>;
   backupVolumes(storage: string, vmid: number): Promise<BackupVolume[]>;
   close(): Promise<void>;
