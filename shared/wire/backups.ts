@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { RequestId, Timestamp, Vmid } from '../ids.ts';
 import { Label } from '../label.ts';
+import { couldNotAsk } from './refusals.ts';
 import { Fraction, nullable } from './values.ts';
 
 export const BackupDue = typed(Type.Object({ vmid: Vmid, due: Type.Boolean(), reason: Type.String() }));
@@ -14,6 +15,7 @@ export const getBackupDue = endpoint({
   access: 'backup',
   summary: 'Whether this guest should be backed up now, and why.',
   reply: BackupDue,
+  refusal: couldNotAsk,
 });
 
 export const Phase = Type.Union([Type.Literal('idle'), Type.Literal('running'), Type.Literal('done'), Type.Literal('failed')]);
@@ -92,4 +94,5 @@ export const getBackupStatus = endpoint({
   stream: true,
   query: StatusQuery,
   reply: BackupStatus,
+  refusal: couldNotAsk,
 });

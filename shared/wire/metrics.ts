@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { Vmid } from '../ids.ts';
+import { couldNotAsk } from './refusals.ts';
 import { DriveClass, Fraction, nullable, Percent } from './values.ts';
 
 export const Host = Type.Object({
@@ -63,4 +64,5 @@ export const getHostMetrics = endpoint({
   access: 'metrics',
   summary: "The host's processor, memory, disk, temperature and storage targets, measured for this request.",
   reply: HostMetrics,
+  refusal: couldNotAsk,
 });

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { Vmid } from '../ids.ts';
+import { couldNotAsk } from './refusals.ts';
 import { DriveClass, nullable } from './values.ts';
 
 export const GuestMount = Type.Object({
@@ -33,4 +34,5 @@ export const getStorage = endpoint({
   access: 'disks:read',
   summary: "This guest's volumes and binds, and whether a backup includes each.",
   reply: GuestStorage,
+  refusal: couldNotAsk,
 });
