@@ -20,13 +20,19 @@ export const Host = Type.Object({
 });
 
 /** `stale`: the target did not answer in time, the figures are the last ones; `unknown`: nothing was ever heard of it. */
-export const TARGET_STATES = ['active', 'inactive', 'disabled', 'stale', 'unknown'] as const;
+const TargetState = Type.Union([
+  Type.Literal('active'),
+  Type.Literal('inactive'),
+  Type.Literal('disabled'),
+  Type.Literal('stale'),
+  Type.Literal('unknown'),
+]);
 
 export const StorageTarget = Type.Object({
   name: Type.String(),
   /** Proxmox's storage type: `dir`, `lvmthin`, `zfspool`, `nfs`, `pbs` … */
   type: Type.String(),
-  state: Type.Union(TARGET_STATES.map((state) => Type.Literal(state))),
+  state: TargetState,
   reachable: Type.Boolean(),
   total_bytes: nullable(Type.Integer()),
   used_bytes: nullable(Type.Integer()),

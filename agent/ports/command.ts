@@ -1,0 +1,94 @@
+/** Programs of the host: absolute path, no shell, empty environment, a deadline, bounded output, one entry each. */
+import { spawn } from 'node:child_process';
+
+export interface Program {
+  path: string;
+  timeoutMs: number;
+  /** Exit statuses whose output is whole; 0 only unless told. */
+  accepts?: (exit: number) => boolean;
+}
+
+const PROGRAMS = {
+  // statfs(2) in a child: a hung mount stops only this child. coreutils, stat(1).
+  stat: { path: '/usr/bin/stat', timeoutMs: 2_500 },
+  // Opens /dev/zfs, never a drive. zfs-list(8).
+  zfs: { path: '/usr/sbin/zfs', timeoutMs: 2_500 },
+} as const satisfies Record<string, Program>;
+
+const MAX_OUTPUT_BYTES = 1 << 20;
+
+/** What went wrong with a program; for the log, never for a customer. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  /** `stuck`: an earlier call with the same arguments still runs, killed or not; none is started beside it. */
+  readonly reason: 'start' | 'exit' | 'timeout' | 'output' | 'stuck';
+  readonly exit: number | null;
+
+  constructor(program: string, reason: CommandError['reason'], detail = '', exit: number | null = null) {
+    super(`${program}: ${reason}${detail === '' ? '' : `: ${detail.slice(0, 2000)}`}`);
+    this.reason = reason;
+    this.exit = exit;
+  }
+}
+
+/** Resolves to what the program wrote on stdout. */
+export type RunCommand<Name extends string = keyof typeof PROGRAMS> = (name: Name, args: readonly string[]) => Promise<string>;
+
+/** Gathers a stream; calls `full` once when it holds more than the bound. */
+const gather = (stream: NodeJS.ReadableStream, full: () => void) => {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  stream.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= MAX_OUTPUT_BYTES) chunks.push(chunk);
+    else full();
+  });
+  return () => Buffer.concat(chunks).toString('utf8');
+};
+
+interface Life {
+  started: () => void;
+  ended: () => void;
+}
+
+const start = ({ path, timeoutMs, accepts = (exit) => exit === 0 }: Program, args: readonly string[], life: Life) =>
+  new Promise<string>((resolve, reject) => {
+    const child = spawn(path, args, { shell: false, cwd: '/', env: { LC_ALL: 'C' }, stdio: ['ignore', 'pipe', 'pipe'] });
+    life.started();
+    /** A child in D state does not die: it is let go, so that nothing here waits for it. */
+    const abandon = (reason: 'timeout' | 'output') => {
+      child.kill('SIGKILL');
+      child.stdout.destroy();
+      child.stderr.destroy();
+      child.unref();
+      clearTimeout(timer);
+      reject(new CommandError(path, reason));
+    };
+    const timer = setTimeout(() => abandon('timeout'), timeoutMs);
+    const stdout = gather(child.stdout, () => abandon('output'));
+    const stderr = gather(child.stderr, () => abandon('output'));
+    child.once('exit', life.ended);
+    child.once('error', (error) => {
+      clearTimeout(timer);
+      if (child.pid === undefined) life.ended();
+      reject(new CommandError(path, 'start', error.message));
+    });
+    child.once('close', (exit, signal) => {
+      clearTimeout(timer);
+      if (exit !== null && accepts(exit)) resolve(stdout());
+      else reject(new CommandError(path, 'exit', `${signal ?? exit} ${stderr()}`, exit));
+    });
+  });
+
+/** One child at a time per program and arguments, so that at most one is ever left behind. */
+export const commandsFrom = <const Table extends Record<string, Program>>(programs: Table): RunCommand<keyof Table & string> => {
+  const running = new Set<string>();
+  return async (name, args) => {
+    const program = programs[name] as Program;
+    const key = JSON.stringify([name, args]);
+    if (running.has(key)) throw new CommandError(program.path, 'stuck');
+    return start(program, args, { started: () => running.add(key), ended: () => running.delete(key) });
+  };
+};
+
+export const runCommand: RunCommand = commandsFrom(PROGRAMS);

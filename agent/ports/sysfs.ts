@@ -1,0 +1,128 @@
+/** What the kernel says of sensors and block devices: /sys and the links of /dev/disk. A block device is never opened. */
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+export interface Chip {
+  name: string;
+  temperatures: { label: string; millidegrees: number }[];
+}
+
+export interface BlockDevice {
+  /** `sda`, `nvme0n1`, `dm-3`. */
+  name: string;
+  /** `8:0`. */
+  numbers: string;
+  /** What the kernel believes of the medium; null where it does not say. */
+  rotational: boolean | null;
+  usb: boolean;
+  /** Devices that this one is made of: names of drives, partitions or other layers. */
+  slaves: string[];
+  partitions: { name: string; numbers: string }[];
+  /** Device mapper only. */
+  dm: { name: string; uuid: string } | null;
+}
+
+export interface Sysfs {
+  /** Sensors of the chips that `wanted` takes by name; of the others no sensor is read (reading drivetemp's may wake a drive). */
+  hwmon(wanted: (chip: string) => boolean): Promise<Chip[]>;
+  blockDevices(): Promise<BlockDevice[]>;
+  /** Of each btrfs in use the names of its devices. */
+  btrfsMembers(): Promise<string[][]>;
+  /** `/dev/disk/by-id/…` and its like, to the kernel's name. */
+  diskLinks(): Promise<Record<string, string>>;
+}
+
+const entries = async (directory: string): Promise<string[]> => {
+  try {
+    return (await readdir(directory)).sort();
+  } catch {
+    return [];
+  }
+};
+
+/** Empty where there is nothing to read: sysfs files come and go with their devices. */
+const line = async (...path: string[]): Promise<string> => {
+  try {
+    return (await readFile(join(...path), 'utf8')).trim();
+  } catch {
+    return '';
+  }
+};
+
+const each = <T>(names: string[], read: (name: string) => Promise<T>): Promise<T[]> => Promise.all(names.map(read));
+
+const temperature = async (chip: string, input: string) => {
+  const [label, value] = await Promise.all([line(chip, input.replace('_input', '_label')), line(chip, input)]);
+  return { label, millidegrees: value === '' ? Number.NaN : Number(value) };
+};
+
+const temperatures = async (chip: string) =>
+  each(
+    (await entries(chip)).filter((name) => /^temp\d+_input$/.test(name)),
+    (input) => temperature(chip, input),
+  );
+
+const partitions = async (device: string, name: string) => {
+  const inside = (await entries(device)).filter((entry) => entry.startsWith(name));
+  const found = await each(inside, async (entry) => ({ name: entry, numbers: await line(device, entry, 'dev') }));
+  return found.filter(({ numbers }) => numbers !== '');
+};
+
+const blockDevice = async (block: string, name: string): Promise<BlockDevice> => {
+  const device = join(block, name);
+  const [numbers, rotational, slaves, parts, dmName, dmUuid, real] = await Promise.all([
+    line(device, 'dev'),
+    line(device, 'queue', 'rotational'),
+    entries(join(device, 'slaves')),
+    partitions(device, name),
+    line(device, 'dm', 'name'),
+    line(device, 'dm', 'uuid'),
+    realpath(device).catch(() => device),
+  ]);
+  return {
+    name,
+    numbers,
+    rotational: rotational === '' ? null : rotational !== '0',
+    usb: /\/usb\d+\//.test(real),
+    slaves,
+    partitions: parts,
+    dm: dmName === '' ? null : { name: dmName, uuid: dmUuid },
+  };
+};
+
+const linksIn = async (directory: string): Promise<[string, string][]> => {
+  const targets = await each(await entries(directory), async (name): Promise<[string, string]> => {
+    const link = join(directory, name);
+    return [link, basename(await readlink(link).catch(() => ''))];
+  });
+  return targets.filter(([, target]) => target !== '');
+};
+
+export const createSysfs = ({ sys = '/sys', dev = '/dev' }: { sys?: string; dev?: string } = {}): Sysfs => ({
+  hwmon: async (wanted) => {
+    const root = join(sys, 'class', 'hwmon');
+    const chips = await each(await entries(root), async (entry) => ({
+      path: join(root, entry),
+      name: await line(root, entry, 'name'),
+    }));
+    const taken = chips.filter(({ name }) => name !== '' && wanted(name));
+    return Promise.all(taken.map(async ({ path, name }) => ({ name, temperatures: await temperatures(path) })));
+  },
+
+  blockDevices: async () => {
+    const block = join(sys, 'block');
+    return each((await readdir(block)).sort(), (name) => blockDevice(block, name));
+  },
+
+  btrfsMembers: async () => {
+    const root = join(sys, 'fs', 'btrfs');
+    const sets = await each(await entries(root), (fsid) => entries(join(root, fsid, 'devices')));
+    return sets.filter((members) => members.length > 0);
+  },
+
+  diskLinks: async () => {
+    const root = join(dev, 'disk');
+    const found = (await each(await entries(root), (kind) => linksIn(join(root, kind)))).flat();
+    return Object.fromEntries(found.map(([link, name]) => [join('/dev', link.slice(dev.length)), name]));
+  },
+});
