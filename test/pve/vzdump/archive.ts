@@ -34,7 +34,7 @@ export interface ArchiveSpec {
 const tarArguments = (spec: ArchiveSpec, metaDir: string): string[] => [
   ...['cpf', '-', '--sparse', '--numeric-owner', '--one-file-system', '--warning=no-file-ignored'],
   ...[`--directory=${metaDir}`, ...Object.keys(spec.meta)],
-  ...(spec.excludes ? ['--anchored', ...EXCLUDED.map((e) => `--exclude=${e}`)] : []),
+  ...(spec.excludes && spec.trees.length > 0 ? ['--anchored', ...EXCLUDED.map((e) => `--exclude=${e}`)] : []),
   ...spec.trees.flatMap((t) => [`--directory=${t.root}`, `.${t.at}`]),
 ];
 
@@ -79,7 +79,9 @@ export const writeArchive = async (spec: ArchiveSpec, signal: AbortSignal): Prom
     const written = pipeline(tar.stdout, count, compress, createWriteStream(spec.dat), { signal });
     const [[code]] = await Promise.all([exited, written]);
     if (code !== 0)
-      throw new Error(`command 'tar ${tarArguments(spec, metaDir).join(' ')}' failed: exit code ${code}\n${complaints}`);
+      throw new Error(
+        `command 'tar ${tarArguments(spec, metaDir).join(' ')}' failed: exit code ${code} ${complaints.replaceAll('\n', ' ').trim()}`,
+      );
     return bytes;
   } finally {
     await rm(metaDir, { recursive: true, force: true });

@@ -112,9 +112,9 @@ export const lxcScript = (c: GuestCase): Script => ({
   body: body(c),
   cleanup: [
     effect('unlock'),
-    ...when('snapshotted', [info("cleanup temporary 'vzdump' snapshot"), effect('delete snapshot')]),
-    ...when('suspended', [info('resume vm'), effect('resume'), told(online)]),
-    ...when('stopped', [info('restarting vm'), effect('start'), told(online)]),
+    when('snapshotted', [info("cleanup temporary 'vzdump' snapshot"), effect('delete snapshot')]),
+    when('suspended', [info('resume vm'), effect('resume'), told(online)]),
+    when('stopped', [info('restarting vm'), effect('start'), told(online)]),
   ],
   failed: () => [],
 });

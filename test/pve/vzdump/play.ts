@@ -8,7 +8,9 @@ import { createStage, type Stage, type StageOptions } from './stage.ts';
 import type { Step } from './steps.ts';
 import type { Voice } from './voice.ts';
 
-const linesOf = (step: Step & { line: unknown }, stage: Stage): string[] => {
+type Line = Extract<Step, { line: unknown }>;
+
+const linesOf = (step: Line, stage: Stage): string[] => {
   const text = typeof step.line === 'function' ? step.line(stage.measured()) : step.line;
   return Array.isArray(text) ? text : [text];
 };
@@ -20,22 +22,19 @@ export const playGuest = async (options: Omit<StageOptions, 'progress'>): Promis
   const stage = await createStage({ ...options, progress: script.progress });
   const ownLog: string[] = [];
 
-  const note = (step: Step, line: string): void => {
-    if (!('jobOnly' in step)) ownLog.push(`${stamp(clock())} ${line}`);
-  };
-
   const play = async (steps: readonly Step[], speak: Voice['say']): Promise<void> => {
     for (const step of steps) {
-      if (step.when !== undefined && !stage.applies(step.when)) continue;
-      if ('effect' in step) {
-        await stage.perform(step.effect);
-        continue;
-      }
-      for (const line of linesOf(step, stage)) {
-        await speak(line);
-        note(step, line);
-        if (line.startsWith('INFO: ionice priority')) await warn();
-      }
+      if ('when' in step) await play(stage.applies(step.when) ? step.steps : [], speak);
+      else if ('effect' in step) await stage.perform(step.effect);
+      else await tell(step, speak);
+    }
+  };
+
+  const tell = async (step: Line, speak: Voice['say']): Promise<void> => {
+    for (const line of linesOf(step, stage)) {
+      await speak(line);
+      if (step.jobOnly !== true) ownLog.push(`${stamp(clock())} ${line}`);
+      if (line.startsWith('INFO: ionice priority')) await warn();
     }
   };
 

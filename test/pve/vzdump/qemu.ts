@@ -94,7 +94,7 @@ const archive = (c: GuestCase, mode: Mode): Step[] => {
   return [
     ...starting,
     ...(c.target.kind === 'provider' ? viaProvider(c, mode) : viaQmp(c, mode)),
-    ...when('started paused', stopping),
+    when('started paused', stopping),
   ];
 };
 
@@ -151,11 +151,11 @@ const progress = (c: GuestCase) => {
 export const qemuScript = (c: GuestCase): Script => ({
   body: body(c),
   cleanup: [
-    ...when('started paused', stopping),
+    when('started paused', stopping),
     effect('unlock'),
     // A suspended VM was resumed by the backup itself; vzdump says and does it once more.
-    ...when('was suspended', [info('resume vm'), effect('resume')]),
-    ...when('stopped', [info('restarting vm'), effect('start')]),
+    when('was suspended', [info('resume vm'), effect('resume')]),
+    when('stopped', [info('restarting vm'), effect('start')]),
   ],
   failed: (text) => [
     { line: `ERROR: ${text}` },

@@ -44,8 +44,10 @@ export type Effect =
 export type Condition = 'snapshotted' | 'suspended' | 'was suspended' | 'stopped' | 'started paused';
 
 export type Step =
-  | { line: string | ((m: Measured) => string | string[]); when?: Condition /** Not in the guest's own log. */; jobOnly?: true }
-  | { effect: Effect; when?: Condition };
+  | { line: string | ((m: Measured) => string | string[]) /** Not in the guest's own log. */; jobOnly?: true }
+  | { effect: Effect }
+  /** All of them or none: the condition is looked at once. */
+  | { when: Condition; steps: readonly Step[] };
 
 export interface Script {
   body: Step[];
@@ -64,7 +66,7 @@ export const told = (text: (m: Measured) => string): Step => ({ line: (m) => `IN
 
 export const effect = (name: Effect): Step => ({ effect: name });
 
-export const when = (condition: Condition, steps: readonly Step[]): Step[] => steps.map((s) => ({ ...s, when: condition }));
+export const when = (condition: Condition, steps: readonly Step[]): Step => ({ when: condition, steps });
 
 export const online = (m: Measured): string =>
   `guest is online again after ${m.offlineSeconds < 1 ? '<1' : m.offlineSeconds} seconds`;
