@@ -1,0 +1,43 @@
+/** What a call to the agent fails with: one type, a code, a sentence. The agent's own codes pass through as they are. */
+
+/** Codes of this side; every other one is the agent's (#shared/errors). */
+const OWN_SENTENCES = {
+  'agent-unreachable': 'The agent on the host does not answer.',
+  'agent-pin-mismatch':
+    "What answers at the agent's address shows another certificate than the pinned one; nothing was sent to it.",
+  'agent-answer-unreadable': 'The agent answered something that is not its protocol.',
+  'bootstrap-missing': 'There is no bootstrap file: this guest is not enrolled yet, or this user may not read it.',
+  'bootstrap-invalid': 'The bootstrap file is not one that the agent makes.',
+  cancelled: 'The call was given up.',
+} as const;
+type OwnCode = keyof typeof OWN_SENTENCES;
+
+/** Text of another program, made fit for a terminal: one line, no control characters, no more than a person reads. */
+export const plainText = (text: string): string => {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+  const line = text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, ' ').trim();
+  return line.length > 500 ? `${line.slice(0, 499)}…` : line;
+};
+
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  readonly code: string;
+
+  /** `message` is shown to the customer; `cause` goes to the log only. */
+  constructor(code: string, message: string, cause?: unknown) {
+    super(plainText(message), cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+export const ownError = (code: OwnCode, cause?: unknown, sentence: string = OWN_SENTENCES[code]): AgentError =>
+  new AgentError(code, sentence, cause);
+
+/** Whatever was thrown, as a sentence. */
+export const sentenceOf = (error: unknown): string =>
+  error instanceof AgentError ? error.message : plainText(error instanceof Error ? error.message : String(error));
+
+/** Whether it cannot be known what became of the request: the same one must be asked again. */
+export const isUnknownOutcome = (error: unknown): boolean =>
+  !(error instanceof AgentError) ||
+  ['agent-unreachable', 'agent-answer-unreadable', 'internal', 'cancelled'].includes(error.code);

@@ -1,0 +1,119 @@
+/** Runs one command of an application: no shell, a process group of its own, a deadline for the whole group, bounded output. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { homedir } from 'node:os';
+import type { Readable } from 'node:stream';
+import type { Clock } from '#shared/clock';
+import { afterAwake } from '../awake.ts';
+import { plainText } from './agent-error.ts';
+
+export interface CommandResult {
+  ok: boolean;
+  /** Exit status; null where a signal or the time-out ended it, or it never started. */
+  code: number | null;
+  timedOut: boolean;
+  ms: number;
+  /** The end of what it printed, or why it could not be started; for the log. */
+  tail: string;
+}
+
+export type RunCommand = (
+  argv: readonly [string, ...string[]],
+  options: { timeoutMs: number; signal?: AbortSignal },
+) => Promise<CommandResult>;
+
+const TAIL_CHARS = 400;
+/** For output that is on its way when the command ends. */
+const DRAIN_MS = 100;
+/** Between SIGTERM and SIGKILL; and as long again for a child that not even that ends. */
+const KILL_AFTER_MS = 2000;
+
+const environment = (): Record<string, string> => ({
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  LC_ALL: 'C.UTF-8',
+  HOME: homedir(),
+});
+
+/** False when nobody of the group is left. Signal 0 only asks. */
+const signalGroup = (child: ChildProcess, signal: NodeJS.Signals | 0): boolean => {
+  try {
+    return child.pid !== undefined && process.kill(-child.pid, signal);
+  } catch {
+    return false;
+  }
+};
+
+/**
+ * Keeps the end of the output. A command may leave the application running behind it with this pipe as its output:
+ * so it is read to its end, however late, never closed, and does not keep us alive.
+ */
+const keepTail = (streams: (Readable | null)[]): (() => string) => {
+  let tail = '';
+  for (const stream of streams) {
+    stream?.on('data', (chunk: Buffer) => {
+      tail = (tail + chunk.toString('utf8')).slice(-TAIL_CHARS);
+    });
+    stream?.on('error', () => undefined);
+    (stream as (Readable & { unref?: () => void }) | null)?.unref?.();
+  }
+  return () => plainText(tail);
+};
+
+/** Ends the whole group: SIGTERM, then SIGKILL, and at last left behind (a process in D state cannot be ended). Returns what cancels. */
+const endGroup = (clock: Clock, child: ChildProcess, killed: () => void, leftBehind: () => void): (() => void) => {
+  signalGroup(child, 'SIGTERM');
+  let cancel = clock.after(KILL_AFTER_MS, () => {
+    signalGroup(child, 'SIGKILL');
+    cancel = clock.after(KILL_AFTER_MS, leftBehind);
+    killed();
+  });
+  return () => cancel();
+};
+
+const start = ([program, ...args]: readonly [string, ...string[]]): ChildProcess =>
+  spawn(program, args, { cwd: '/', detached: true, env: environment(), shell: false, stdio: ['ignore', 'pipe', 'pipe'] });
+
+/** @param clock for deadlines, which a freeze of the guest does not use up */
+export const commandRunner =
+  (clock: Clock): RunCommand =>
+  (argv, { timeoutMs, signal }) =>
+    new Promise((resolve) => {
+      const started = clock.monotonic();
+      const child = start(argv);
+      const tail = keepTail([child.stdout, child.stderr]);
+      let timedOut = false;
+      let exited = false;
+      let cancelEnd: (() => void) | null = null;
+
+      const settle = (code: number | null, why?: string) => {
+        cancelTimer();
+        cancelEnd?.();
+        signal?.removeEventListener('abort', end);
+        const ok = code === 0 && cancelEnd === null;
+        resolve({ ok, code, timedOut, ms: Math.round(clock.monotonic() - started), tail: why ?? tail() });
+      };
+      const end = () => {
+        if (exited || cancelEnd !== null) return;
+        const killed = () => exited && settle(null);
+        cancelEnd = endGroup(clock, child, killed, () => settle(null));
+      };
+      const cancelTimer = afterAwake(clock, timeoutMs, () => {
+        timedOut = !exited;
+        end();
+      });
+      child.once('error', (error) => settle(null, plainText(error.message)));
+      child.once('exit', (code) => {
+        exited = true;
+        if (cancelEnd === null) drain(code);
+        else if (!signalGroup(child, 0)) settle(null);
+      });
+      /** It has ended by itself: its output is read to the end, or for as long as is decent. */
+      const drain = (code: number | null) => {
+        const cancel = clock.after(DRAIN_MS, () => settle(code));
+        child.once('close', () => {
+          cancel();
+          settle(code);
+        });
+      };
+      if (signal?.aborted) end();
+      else signal?.addEventListener('abort', end, { once: true });
+    });
