@@ -1,0 +1,125 @@
+/** Backup jobs and their rows. */
+import type { Statement, Store } from '#agent/ports/store';
+import type { Label } from '#shared/label';
+import type { Mode } from './log.ts';
+
+/** Times are milliseconds since 1970. */
+export interface Job {
+  jobId: string;
+  vmid: number;
+  requestId: string | null;
+  /** `intent`: Proxmox was asked, or is about to be. */
+  state: 'intent' | 'running' | 'done' | 'failed';
+  storage: string;
+  createdAt: number;
+  upid: string;
+  startedAt: number | null;
+  consistencyPointAt: number | null;
+  finishedAt: number | null;
+  mode: Mode | null;
+  label: Label | null;
+  archive: string;
+  sizeBytes: number | null;
+  frozenMs: number | null;
+  warnings: string[];
+  error: string;
+  /** Not kept: only the running task's log knows them. */
+  progress: number | null;
+  etaSeconds: number | null;
+}
+
+/** A column for each field that is kept. */
+const COLUMNS = {
+  job_id: 'jobId',
+  vmid: 'vmid',
+  request_id: 'requestId',
+  state: 'state',
+  storage: 'storage',
+  created_at: 'createdAt',
+  upid: 'upid',
+  started_at: 'startedAt',
+  consistency_point_at: 'consistencyPointAt',
+  finished_at: 'finishedAt',
+  mode: 'mode',
+  label: 'label',
+  archive: 'archive',
+  size_bytes: 'sizeBytes',
+  frozen_ms: 'frozenMs',
+  error: 'error',
+} as const satisfies Record<string, keyof Job>;
+type Column = keyof typeof COLUMNS;
+type Row = Record<Column, string | number | null> & { warnings: string };
+
+const NAMES = Object.keys(COLUMNS) as Column[];
+const SELECT = `SELECT ${NAMES.join(', ')}, warnings FROM backup_jobs`;
+/** In the order they were written: the clock may have jumped. */
+const NEWEST = 'ORDER BY rowid DESC LIMIT 1';
+const UNFINISHED = "state IN ('intent', 'running')";
+
+const jobOf = (row: Row): Job => {
+  const fields = Object.fromEntries(NAMES.map((name) => [COLUMNS[name], row[name]])) as unknown as Job;
+  return { ...fields, warnings: JSON.parse(row.warnings) as string[], progress: null, etaSeconds: null };
+};
+
+const valuesOf = (job: Job) => [...NAMES.map((name) => job[COLUMNS[name]]), JSON.stringify(job.warnings)];
+
+export const newJob = (facts: Pick<Job, 'jobId' | 'vmid' | 'requestId' | 'storage' | 'createdAt'>): Job => ({
+  ...facts,
+  state: 'intent',
+  upid: '',
+  startedAt: null,
+  consistencyPointAt: null,
+  finishedAt: null,
+  mode: null,
+  label: null,
+  archive: '',
+  sizeBytes: null,
+  frozenMs: null,
+  warnings: [],
+  error: '',
+  progress: null,
+  etaSeconds: null,
+});
+
+export const isUnfinished = ({ state }: Job): boolean => state === 'intent' || state === 'running';
+
+export type Jobs = ReturnType<typeof createJobs>;
+
+export const createJobs = (store: Store) => {
+  let lastWrite: Promise<unknown> = Promise.resolve();
+  /** One after the other, so that an older state never overwrites a newer one. */
+  const write = (...statements: Statement[]): Promise<void> => {
+    const written = lastWrite.then(async () => void (await store.write(...statements)));
+    lastWrite = written.catch(() => {});
+    return written;
+  };
+  const select = async (rest: string, ...values: (string | number)[]): Promise<Job[]> =>
+    (await store.all<Row>(`${SELECT} ${rest}`, values)).map(jobOf);
+
+  return {
+    /** Durable when it resolves. A request id that is used anew after its seven days lets go of its former job. */
+    insert: (job: Job): Promise<void> =>
+      write(
+        {
+          sql: 'UPDATE backup_jobs SET request_id = NULL WHERE vmid = ? AND request_id = ?',
+          values: [job.vmid, job.requestId],
+        },
+        {
+          sql: `INSERT INTO backup_jobs (${NAMES.join(', ')}, warnings) VALUES (${NAMES.map(() => '?').join(', ')}, ?)`,
+          values: valuesOf(job),
+        },
+      ),
+    save: (job: Job): Promise<void> =>
+      write({
+        sql: `UPDATE backup_jobs SET ${NAMES.map((name) => `${name} = ?`).join(', ')}, warnings = ? WHERE job_id = ?`,
+        values: [...valuesOf(job), job.jobId],
+      }),
+    unfinished: (): Promise<Job[]> => select(`WHERE ${UNFINISHED} ORDER BY rowid`),
+    newest: async (vmid: number): Promise<Job | null> => (await select(`WHERE vmid = ? ${NEWEST}`, vmid))[0] ?? null,
+    newestGood: async (vmid: number): Promise<Job | null> =>
+      (await select(`WHERE vmid = ? AND state = 'done' ${NEWEST}`, vmid))[0] ?? null,
+    byRequest: async (vmid: number, requestId: string, since: number): Promise<Job | null> =>
+      (await select(`WHERE vmid = ? AND request_id = ? AND created_at >= ? ${NEWEST}`, vmid, requestId, since))[0] ?? null,
+    knowsTask: async (upid: string): Promise<boolean> => (await select('WHERE upid = ? LIMIT 1', upid)).length > 0,
+  };
+};

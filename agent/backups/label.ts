@@ -1,0 +1,48 @@
+/** What a finished archive's data can be trusted for, by what the log proved. */
+import type { GuestType } from '#agent/ports/proxmox';
+import type { Label } from '#shared/label';
+import type { LogFacts, Mode } from './log.ts';
+
+interface Row {
+  guest: GuestType;
+  mode: Mode;
+  running: boolean;
+  /** Absent: does not matter. */
+  freezeHeld?: boolean;
+  label: Label;
+}
+
+/** What no row describes is `crash`. */
+const TRUTH: readonly Row[] = [
+  // Proxmox froze the container, synced its file systems and took all snapshots in that instant.
+  { guest: 'lxc', mode: 'snapshot', running: true, freezeHeld: true, label: 'filesystem' },
+  // Two rsync passes over living files; the second with the processes frozen, their memory unwritten.
+  { guest: 'lxc', mode: 'suspend', running: true, label: 'crash' },
+  // Shut down for the whole archive.
+  { guest: 'lxc', mode: 'stop', running: true, label: 'stopped' },
+  // It was not running, and the lock refuses a start.
+  { guest: 'lxc', mode: 'stop', running: false, label: 'stopped' },
+  // The guest agent flushed and froze the file systems until the point.
+  { guest: 'qemu', mode: 'snapshot', running: true, freezeHeld: true, label: 'filesystem' },
+  // Nothing flushed the guest's page cache, or nobody knows whether it was.
+  { guest: 'qemu', mode: 'snapshot', running: true, freezeHeld: false, label: 'crash' },
+  // The virtual processor stood still; its caches were not flushed.
+  { guest: 'qemu', mode: 'suspend', running: true, label: 'crash' },
+  // Shut down by its own system, then copied while it booted again.
+  { guest: 'qemu', mode: 'stop', running: true, label: 'stopped' },
+  // It was not running.
+  { guest: 'qemu', mode: 'stop', running: false, label: 'stopped' },
+];
+
+/** Without a known consistency point nothing is claimed, whatever else the log says. */
+export const labelOf = (facts: Pick<LogFacts, 'guest' | 'mode' | 'running' | 'freeze' | 'pointLine'>): Label => {
+  if (facts.pointLine === null) return 'crash';
+  const row = TRUTH.find(
+    (known) =>
+      known.guest === facts.guest &&
+      known.mode === facts.mode &&
+      known.running === facts.running &&
+      (known.freezeHeld ?? facts.freeze === 'held') === (facts.freeze === 'held'),
+  );
+  return row?.label ?? 'crash';
+};
