@@ -7,6 +7,12 @@ const EVERY_MS = 5_000;
 /** How long the first question after a start waits for its second sample. */
 const FIRST_WINDOW_MS = 600;
 
+const share = (before: CpuSample, after: CpuSample): number => {
+  const value = cpuPercent(before, after);
+  if (value === null) throw new Error('/proc/stat does not move');
+  return value;
+};
+
 export const createCpuSampler = ({ clock, proc }: { clock: Clock; proc: Pick<Proc, 'stat'> }) => {
   let samples: CpuSample[] = [];
   let cancel = () => {};
@@ -27,12 +33,11 @@ export const createCpuSampler = ({ clock, proc }: { clock: Clock; proc: Pick<Pro
 
   /** 0–100. */
   const read = async (): Promise<number> => {
-    const first = await sample();
-    if (baseline(samples, first.atMs) === undefined) await sleep(clock, FIRST_WINDOW_MS);
-    const before = baseline(samples, clock.monotonic());
-    const value = before === undefined ? null : cpuPercent(before, await sample());
-    if (value === null) throw new Error('/proc/stat does not move');
-    return value;
+    const newest = await sample();
+    const before = baseline(samples, newest.atMs);
+    if (before !== undefined) return share(before, newest);
+    await sleep(clock, FIRST_WINDOW_MS);
+    return share(newest, await sample());
   };
 
   const close = () => {

@@ -20,6 +20,10 @@ const TIMING = { deadlineMs: 7_000, keepMs: 5_000 };
 const isFinal = (failure: unknown): failure is FelhomError =>
   failure instanceof FelhomError && (failure.code === 'guest-not-found' || failure.code === 'guest-elsewhere');
 
+/** Nothing answered: neither Proxmox nor, in its place, its proxy (595, 596). */
+const isUnreached = (failure: unknown): boolean =>
+  failure instanceof LateError || (failure instanceof ProxmoxError && (failure.status === 0 || failure.status >= 595));
+
 const unanswered = (failure: unknown): FelhomError => {
   if (failure instanceof FelhomError) return failure;
   if (failure instanceof ProxmoxError && failure.status === 403) {
@@ -29,14 +33,11 @@ const unanswered = (failure: unknown): FelhomError => {
       failure,
     );
   }
-  if (failure instanceof LateError || (failure instanceof ProxmoxError && failure.effect === 'unknown') || isUnreached(failure)) {
+  if (isUnreached(failure)) {
     return new FelhomError('proxmox-unreachable', 'The Proxmox server did not answer. Please try again in a minute.', failure);
   }
   return new FelhomError('not-known', "This guest's volumes could not be read. Please try again in a minute.", failure);
 };
-
-const isUnreached = (failure: unknown): boolean =>
-  failure instanceof ProxmoxError && (failure.status === 0 || failure.status >= 595);
 
 /** The value, or why there is none. */
 const freshValue = <T>({ value, fresh, failure }: Reading<T>): T => {
