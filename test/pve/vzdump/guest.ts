@@ -89,5 +89,6 @@ export const backUp = async (run: Run, storage: Storage, vmid: number): Promise<
     faults,
     voice,
     signal: task.signal,
+    saved: run.saved ?? (() => undefined),
   });
 };

@@ -17,7 +17,7 @@ const linesOf = (step: Line, stage: Stage): string[] => {
 
 /** True when the guest was backed up, false when it failed; throws when the whole job ends with it. */
 export const playGuest = async (options: Omit<StageOptions, 'progress'>): Promise<boolean> => {
-  const { c, guest, voice, faults, clock, signal } = options;
+  const { c, voice, faults, clock, signal } = options;
   const script = guestScript(c);
   const stage = await createStage({ ...options, progress: script.progress });
   const ownLog: string[] = [];
@@ -47,7 +47,6 @@ export const playGuest = async (options: Omit<StageOptions, 'progress'>): Promis
   /** A stopped task leaves a running guest locked, and with the lock its snapshot; only the guest itself goes on. */
   const interrupted = async (): Promise<void> => {
     if (!c.running) await stage.perform('unlock');
-    else if (guest.config.lock === 'snapshot') guest.config.lock = 'backup';
     if (stage.applies('suspended')) await stage.perform('resume');
     if (stage.applies('stopped')) await stage.perform('start');
     if (stage.applies('started paused')) await stage.perform('stop paused');

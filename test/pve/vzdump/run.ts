@@ -16,6 +16,8 @@ export interface VzdumpOptions {
   lineDelayMs: () => number;
   /** Of the backup directory; the recorded node's is `overlay`, on which vzdump says where its temporary files are. */
   dumpdirFilesystem?: string;
+  /** Called after each change to a guest or a storage: its configuration may be written anew. */
+  saved?: () => void;
 }
 
 export interface Who {

@@ -1,15 +1,17 @@
-/** What happens between the lines: the guest, its lock and snapshot, the data and the archive. One function an effect. */
+/** What happens between the lines to the data, the archive and the storage's list. One function an effect. */
 
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { WorkerDied } from '../tasks.ts';
 import type { Archive, Guest, Storage } from '../world.ts';
 import { type Compression, removeArchiveFiles, sideFiles, writeArchive } from './archive.ts';
 import type { GuestCase } from './case.ts';
 import { bytesUnder, type Cut, takeCut } from './cut.ts';
-import { GuestFailed } from './errors.ts';
+import { GuestFailed, Interrupted } from './errors.ts';
 import type { VzdumpFaults } from './faults.ts';
+import { createGuestState } from './guest-state.ts';
 import { toPrune } from './prune.ts';
 import type { Condition, Effect, Measured } from './steps.ts';
 import type { Voice } from './voice.ts';
@@ -26,6 +28,8 @@ export interface StageOptions {
   faults: VzdumpFaults;
   voice: Voice;
   signal: AbortSignal;
+  /** The guest's configuration changed. */
+  saved: () => void;
   /** A QEMU copy's lines on its way. */
   progress: ((percent: number, seconds: number) => string) | undefined;
 }
@@ -45,21 +49,19 @@ const COPY_PARTS = 4;
 
 export const createStage = async (o: StageOptions): Promise<Stage> => {
   const { c, guest, storage, clock, faults, voice } = o;
-  const reached = new Set<Condition>();
+  const state = createGuestState(o);
   const m = {
     ...{ firstSyncBytes: 0, firstSyncSeconds: 0, finalSyncBytes: 0, finalSyncSeconds: 0 },
     ...{ tarBytes: 0, copyMs: 0, archiveBytes: 0, pruned: [] as string[] },
   };
   let cut: Cut | undefined;
   let firstSyncAt = 0;
-  let offlineSince = 0;
-  let offlineSeconds = 0;
-  let lockedByUs = false;
   let entry: Archive | undefined;
 
   // Without a directory of its own (a PBS, a path of the recorded node) the data is made, measured and dropped.
   const real = c.target.kind === 'file' && existsSync(String(storage.config.path ?? '')) ? c.target.directory : undefined;
-  if (real !== undefined) await mkdir(real, { recursive: true });
+  // What is wrong with it shows when the archive is opened.
+  if (real !== undefined) await mkdir(real, { recursive: true }).catch(() => undefined);
   const scratch = real === undefined ? await mkdtemp(join(tmpdir(), 'felhom-vzdump-')) : undefined;
   const directory = real ?? scratch ?? '';
   const archive = join(directory, c.target.kind === 'file' ? c.target.name : 'archive.tar');
@@ -72,30 +74,6 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
 
   const bytes = async (sinceMs = 0): Promise<number> =>
     (await Promise.all(sources().map((s) => bytesUnder(s.directory, sinceMs)))).reduce((a, b) => a + b, 0);
-
-  const goOffline = (): void => {
-    offlineSince = clock();
-  };
-  const goOnline = (): void => {
-    if (offlineSince > 0) offlineSeconds = Math.floor((clock() - offlineSince) / 1000);
-    offlineSince = 0;
-  };
-
-  const start = (): void => {
-    guest.status = 'running';
-    guest.paused = false;
-    guest.startedAt = Math.floor(clock() / 1000);
-    guest.pid ??= c.pid;
-    for (const over of ['stopped', 'started paused'] as const) reached.delete(over);
-    goOnline();
-  };
-
-  const halt = (): void => {
-    guest.status = 'stopped';
-    guest.paused = false;
-    delete guest.pid;
-    delete guest.startedAt;
-  };
 
   const take = async (): Promise<void> => {
     if (firstSyncAt > 0) m.finalSyncBytes = await bytes(firstSyncAt);
@@ -138,9 +116,7 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
   const copy = async (): Promise<void> => {
     const began = performance.now();
     const stop = new AbortController();
-    const written = write(AbortSignal.any([stop.signal, o.signal])).catch((error: unknown) => {
-      throw o.signal.aborted ? error : new GuestFailed(error instanceof Error ? error.message : String(error));
-    });
+    const written = write(AbortSignal.any([stop.signal, o.signal]));
     try {
       await Promise.all([stretch(began, stop.signal), written]);
     } catch (error) {
@@ -195,50 +171,9 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
     m.pruned = gone.map((a) => a.volid);
   };
 
-  const lock = (): void => {
-    const held = guest.config.lock;
-    if (held !== undefined) throw new GuestFailed(`${c.type === 'lxc' ? 'CT' : 'VM'} is locked (${held})`);
-    guest.config.lock = 'backup';
-    lockedByUs = true;
-  };
-  const unlock = (): void => {
-    if (lockedByUs && guest.config.lock === 'backup') delete guest.config.lock;
-    lockedByUs = false;
-  };
-
-  /** `backup` gives way to `snapshot` while it is made. */
-  const snapshot = async (): Promise<void> => {
-    guest.config.lock = 'snapshot';
-    const { lock: _lock, ...config } = guest.config;
-    await voice.breathe();
-    await take();
-    guest.snapshots.vzdump = { config, snaptime: Math.floor(clock() / 1000), description: 'vzdump backup snapshot' };
-    guest.config.lock = 'backup';
-    reached.add('snapshotted');
-  };
-
-  const removeOldSnapshot = async (): Promise<void> => {
-    guest.config.lock = 'snapshot-delete';
-    await voice.breathe();
-    delete guest.snapshots.vzdump;
-    guest.config.lock = 'backup';
-  };
-
-  /** Not waited for by the stopping of a task. */
-  const deleteSnapshot = async (): Promise<void> => {
-    guest.config.lock = 'snapshot-delete';
-    await voice.breathe().catch(() => undefined);
-    delete guest.snapshots.vzdump;
-    delete guest.config.lock;
-    reached.delete('snapshotted');
-  };
-
   const EFFECTS: Record<Effect, () => void | Promise<void>> = {
-    lock,
-    unlock,
-    snapshot,
-    'remove old snapshot': removeOldSnapshot,
-    'delete snapshot': deleteSnapshot,
+    ...state.effects,
+    snapshot: () => state.whileSnapshotLocked(take),
     'first sync': async () => {
       const began = clock();
       m.firstSyncBytes = await bytes();
@@ -250,31 +185,6 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
       await voice.breathe();
       await take();
     },
-    suspend: () => {
-      guest.paused = c.type === 'qemu';
-      reached.add('suspended').add('was suspended');
-      goOffline();
-    },
-    resume: () => {
-      guest.paused = false;
-      reached.delete('suspended');
-      goOnline();
-    },
-    stop: () => {
-      halt();
-      reached.add('stopped');
-      goOffline();
-    },
-    start,
-    'start paused': () => {
-      guest.status = 'running';
-      guest.paused = true;
-      reached.add('started paused');
-    },
-    'stop paused': () => {
-      halt();
-      reached.delete('started paused');
-    },
     copy,
     finish,
     notes,
@@ -283,24 +193,33 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
   };
 
   return {
-    perform: async (effect) => EFFECTS[effect](),
-    applies: (condition) => reached.has(condition),
+    perform: async (effect) => {
+      try {
+        await EFFECTS[effect]();
+      } catch (error) {
+        const ours = error instanceof GuestFailed || error instanceof Interrupted || error instanceof WorkerDied;
+        throw ours || o.signal.aborted ? error : new GuestFailed(error instanceof Error ? error.message : String(error));
+      } finally {
+        o.saved();
+      }
+    },
+    applies: state.applies,
     measured: () => {
-      const offline = offlineSince > 0 ? Math.floor((clock() - offlineSince) / 1000) : offlineSeconds;
       const elapsedSeconds = Math.floor(clock() / 1000) - Math.floor(o.startedAt / 1000);
-      return { ...m, now: clock(), elapsedSeconds, offlineSeconds: offline };
+      return { ...m, now: clock(), elapsedSeconds, offlineSeconds: state.offlineSeconds() };
     },
     clear: async (killed) => {
       const begun = cut !== undefined && entry === undefined;
       await cut?.remove();
       cut = undefined;
       // The shell opens the file before the first byte is in it.
-      if (killed && begun && real !== undefined) await appendFile(dat, '');
-      if (!killed) await rm(dat, { force: true });
+      if (killed && begun && real !== undefined) await appendFile(dat, '').catch(() => undefined);
+      if (!killed) await rm(dat, { force: true }).catch(() => undefined);
       if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
     },
     keepLog: async (lines) => {
-      if (real !== undefined) await writeFile(sideFiles(archive).log, lines.map((l) => `${l}\n`).join(''));
+      if (real === undefined) return;
+      await writeFile(sideFiles(archive).log, lines.map((l) => `${l}\n`).join('')).catch(() => undefined);
     },
   };
 };

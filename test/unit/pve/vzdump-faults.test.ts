@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
@@ -220,4 +221,35 @@ test('guests of other nodes are skipped, and nothing starts when there are no ot
   const task = await node.run({ ...BASE, vmid: '301,101' });
   expect(task.id).toBe('101');
   expect(task.log[1]).toBe('INFO: skip external VMs: 301');
+});
+
+test('what cannot be written fails the guest, not the job, and the guest is free again', async () => {
+  node = await createTestNode();
+  writeFileSync(join(node.backupPath, 'dump'), 'a file where the directory should be');
+  const task = await node.run(CT);
+  expect(task.log.some((l) => /^ERROR: Backup of VM 201 failed - ENOTDIR/.test(l))).toBe(true);
+  expect(task.exitstatus).toBe('job errors');
+  expect(node.guest(201).config.lock).toBeUndefined();
+});
+
+test('data that cannot be copied does not leave the guest locked', async () => {
+  node = await createTestNode();
+  node.guest(201).directories.rootfs = join(node.root, 'a-file');
+  writeFileSync(join(node.root, 'a-file'), '');
+  const task = await node.run(CT);
+  expect(task.exitstatus).toBe('job errors');
+  expect(node.guest(201).config.lock).toBeUndefined();
+});
+
+test('closing the node in the middle of a run leaves no process and no file behind', async () => {
+  const leftovers = () => readdirSync(tmpdir()).filter((f) => f.startsWith('felhom-vzdump-'));
+  const before = leftovers();
+  node = await createTestNode();
+  await node.fill(201, 'rootfs', { a: 'x'.repeat(5_000_000) });
+  node.faults.copyMs = 60_000;
+  const task = node.start(CT);
+  await until(() => /creating/.test(task.log.at(-1) ?? ''));
+  await node.tasks.stopAll();
+  expect(lockedInProc()).toBe(false);
+  expect(leftovers().filter((f) => !before.includes(f))).toEqual([]);
 });
