@@ -20,25 +20,22 @@ const deviceOf = (devices: readonly BlockDevice[], key: string): BlockDevice | u
       name === key || numbers === key || partitions.some((partition) => partition.name === key || partition.numbers === key),
   );
 
-/** The devices at the bottom of a stack of layers. `depth` ends a loop that a kernel would not make. */
-const leaves = (devices: readonly BlockDevice[], device: BlockDevice, depth = 8): BlockDevice[] => {
-  if (device.slaves.length === 0 || depth === 0) return [device];
-  return device.slaves.flatMap((slave) => {
-    const below = deviceOf(devices, slave);
-    return below === undefined ? [] : leaves(devices, below, depth - 1);
-  });
-};
+/** The devices at the bottom of a stack of layers; undefined for one that is gone. `depth` ends a loop that a kernel would not make. */
+const leaves = (devices: readonly BlockDevice[], device: BlockDevice | undefined, depth = 8): (BlockDevice | undefined)[] =>
+  device === undefined || device.slaves.length === 0 || depth === 0
+    ? [device]
+    : device.slaves.flatMap((slave) => leaves(devices, deviceOf(devices, slave), depth - 1));
 
 /** Many USB bridges call every drive a spinning one, so of USB only "does not spin" is believed. */
-const classOfLeaf = ({ rotational, usb }: BlockDevice): DriveClass => {
-  if (rotational === null) return '';
-  if (rotational) return usb ? '' : 'slow';
+const classOfLeaf = (device: BlockDevice | undefined): DriveClass => {
+  if (device === undefined || device.rotational === null) return '';
+  if (device.rotational) return device.usb ? '' : 'slow';
   return 'fast';
 };
 
 /** One slow drive slows a set; one that nobody knows makes the set unknown. */
 const classOfDevices = (devices: readonly BlockDevice[], found: readonly (BlockDevice | undefined)[]): DriveClass => {
-  const classes = found.flatMap((device) => (device === undefined ? [''] : leaves(devices, device).map(classOfLeaf)));
+  const classes = found.flatMap((device) => leaves(devices, device)).map(classOfLeaf);
   if (classes.includes('slow')) return 'slow';
   return classes.length > 0 && classes.every((one) => one === 'fast') ? 'fast' : '';
 };
