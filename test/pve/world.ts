@@ -32,6 +32,8 @@ export interface Archive {
   size: number;
   notes: string;
   protected: boolean;
+  /** The configuration in the archive; absent: as the guest has it now. */
+  config?: string;
   /** The file, where one was really made. */
   path?: string;
 }
@@ -45,6 +47,8 @@ export interface Volume {
   ctime?: number;
   vmid?: number;
   parent?: string | null;
+  /** Bytes really taken; absent: 0. */
+  used?: number;
 }
 
 export interface Storage {
@@ -124,6 +128,10 @@ export interface HostFacts {
   /** By device path, as `disks/smart` answers. */
   smart?: Record<string, Record<string, unknown>>;
   directories?: Record<string, string>[];
+  /** 1: the hybrid layout. */
+  cgroupMode?: 1 | 2;
+  /** Keys that replace those of the node in `/nodes` and `/cluster/resources`. */
+  usage?: Record<string, number>;
   /** Keys that replace those of `/nodes/{node}/status`. */
   status?: Record<string, unknown>;
 }

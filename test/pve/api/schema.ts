@@ -32,6 +32,7 @@ export interface Method {
   allowtoken?: 0 | 1;
   protected?: 0 | 1;
   proxyto?: string | null;
+  returns?: { type?: string; links?: { href?: string }[] };
 }
 
 export interface Found {
