@@ -77,7 +77,8 @@ const point = (facts: LogFacts, kind: boolean): Change =>
 
 const isLxc = (facts: LogFacts, mode: Mode) => facts.guest === 'lxc' && facts.mode === mode;
 const freezes = (facts: LogFacts): Change => ({ frozenFromLine: facts.lines });
-const thaws = (facts: LogFacts): Change => (facts.frozenFromLine === null ? {} : { frozenToLine: facts.lines });
+const thaws = ({ frozenFromLine, frozenToLine, lines }: LogFacts): Change =>
+  frozenFromLine === null ? {} : { frozenToLine: frozenToLine ?? lines };
 const begins = (facts: LogFacts): Change => ({ freeze: facts.freeze === 'none' ? 'begun' : facts.freeze });
 
 /** The first rule that matches a line is the one that reads it. */
@@ -101,7 +102,7 @@ const RULES: readonly Rule[] = [
     (facts, [target = '']) => {
       const snapshot = isLxc(facts, 'snapshot');
       const cut = (snapshot && facts.freeze !== 'none') || isLxc(facts, 'stop');
-      const thaw = snapshot && facts.frozenToLine === null ? thaws(facts) : {};
+      const thaw = snapshot ? thaws(facts) : {};
       return { archive: target.slice(target.startsWith('/') ? target.lastIndexOf('/') + 1 : 0), ...thaw, ...point(facts, cut) };
     },
   ],
