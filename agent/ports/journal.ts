@@ -16,3 +16,5 @@ export const journalTo =
     const tail = known.map(([key, value]) => ` ${key}=${printable(value)}`).join('');
     write(`${PRIORITY[level]}${sentence}${tail}\n`);
   };
+
+export const systemJournal: Journal = journalTo((line) => void process.stderr.write(line));

@@ -1,0 +1,233 @@
+/** Mounts endpoint values on Fastify: one way from a request to its answer, whatever the endpoint. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { AnyEndpoint } from '#shared/endpoint';
+import { success } from '#shared/envelope';
+import { FelhomError } from '#shared/errors';
+import type { Session } from '../guests/service.ts';
+import type { Journal } from '../ports/journal.ts';
+import { JSON_TYPE, refuse } from './answer.ts';
+import { faultOf } from './faults.ts';
+import type { Call, Caller } from './routes.ts';
+import { envelopeOf, forReplies, repair } from './serialize.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of a valid token; null before, and for endpoints without one. */
+    session: Session | null;
+  }
+  interface FastifyContextConfig {
+    endpoint?: AnyEndpoint;
+  }
+}
+
+/** Clients in the field read 1 MiB at most; half of it is the contract. */
+const ANSWER_BYTES = 512 * 1024;
+
+// biome-ignore lint/suspicious/noExplicitAny: handlers of whatever endpoint; their own types are checked where they are made
+export type AnyHandler = (call: Call<any> & { guest: Caller }) => unknown;
+
+export interface Mounted {
+  endpoints: Record<string, AnyEndpoint>;
+  handlers: Record<string, AnyHandler>;
+  /** Throws the refusal; null for endpoints without a token. */
+  authenticate: (endpoint: AnyEndpoint, request: FastifyRequest) => Session | null;
+  journal: Journal;
+}
+
+export interface Mount {
+  /** Ends every held answer: handlers see their signal aborted. */
+  abortAll(): void;
+}
+
+export const mount = (app: FastifyInstance, { endpoints, handlers, authenticate, journal }: Mounted): Mount => {
+  const live = new Set<AbortController>();
+
+  const sendRefusal = (request: FastifyRequest, reply: FastifyReply, endpoint: AnyEndpoint | null, error: unknown): void => {
+    const fault = faultOf(error);
+    if (fault.code === 'internal') {
+      const stack = fault.cause instanceof Error ? fault.cause.stack : String(fault.cause);
+      journal('error', 'A request failed by a mistake in the agent.', { path: endpoint?.path, stack });
+    } else if (fault.cause !== undefined && fault.code !== 'invalid-request') {
+      journal('warning', 'A request was refused.', { path: endpoint?.path, code: fault.code, cause: String(fault.cause) });
+    }
+    const { status, text } = refuse({ endpoint, fault, vmid: request.session?.vmid ?? null, body: request.body });
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    reply.code(status).header('content-type', JSON_TYPE).send(text);
+  };
+
+  app.decorateRequest('session', null);
+  app.setErrorHandler((error, request, reply) => {
+    sendRefusal(request, reply, request.routeOptions.config.endpoint ?? null, error);
+  });
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    reply.header('cache-control', 'no-store');
+    done(null, payload);
+  });
+
+  app.removeAllContentTypeParsers();
+  const parseJson = app.getDefaultJsonParser('error', 'ignore');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
+    if (text.length === 0) done(null, {});
+    else parseJson(request, text as string, done);
+  });
+
+  for (const [name, endpoint] of Object.entries(endpoints)) {
+    const handler = handlers[name];
+    if (handler === undefined) throw new Error(`the endpoint ${name} has no handler`);
+    mountOne(app, { endpoint, handler, authenticate, sendRefusal, journal, live });
+  }
+
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const there = Object.values(endpoints).filter((endpoint) => pathMatches(endpoint.path, path));
+    const [first] = there;
+    if (first === undefined) return sendRefusal(request, reply, null, new FelhomError('not-found', 'There is nothing at this path.'));
+    const allowed = [...new Set(there.map(({ method }) => method))].join(', ');
+    reply.header('allow', allowed);
+    const words = `${request.method} is not served at this path; it takes ${allowed}.`;
+    sendRefusal(request, reply, first, new FelhomError('method-not-allowed', words));
+  });
+
+  return {
+    abortAll: () => {
+      for (const controller of live) controller.abort();
+    },
+  };
+};
+
+const pathMatches = (template: string, path: string): boolean => {
+  const segments = path.split('/');
+  const wanted = template.split('/');
+  return segments.length === wanted.length && wanted.every((want, index) => want.startsWith('{') || want === segments[index]);
+};
+
+interface One {
+  endpoint: AnyEndpoint;
+  handler: AnyHandler;
+  authenticate: Mounted['authenticate'];
+  sendRefusal: (request: FastifyRequest, reply: FastifyReply, endpoint: AnyEndpoint, error: unknown) => void;
+  journal: Journal;
+  live: Set<AbortController>;
+}
+
+const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendRefusal, journal, live }: One): void => {
+  const status = endpoint.status ?? 200;
+  const schema = endpoint.raw ? forReplies(endpoint.reply as object) : envelopeOf(endpoint.reply);
+
+  const render = (reply: FastifyReply, data: unknown): string => {
+    const answer = endpoint.raw ? data : success(data);
+    try {
+      return (reply.getSerializationFunction(status.toString()) as (value: unknown) => string)(answer);
+    } catch (error) {
+      journal('error', 'An answer did not fit its schema; it was sent as far as it does.', { path: endpoint.path, cause: String(error) });
+      return JSON.stringify(repair(schema, answer));
+    }
+  };
+
+  const send = (request: FastifyRequest, reply: FastifyReply, data: unknown): void => {
+    if (reply.sent) return;
+    const text = render(reply, data);
+    if (text.length * 3 > ANSWER_BYTES && Buffer.byteLength(text) > ANSWER_BYTES) {
+      return sendRefusal(request, reply, endpoint, new Error(`the answer of ${endpoint.path} would exceed ${ANSWER_BYTES} bytes`));
+    }
+    reply.code(status).header('content-type', JSON_TYPE).send(text);
+  };
+
+  const run = (request: FastifyRequest, reply: FastifyReply): void => {
+    const held = createHeld(reply, live);
+    const fail = (error: unknown): void => {
+      held.over();
+      if (!reply.sent && !reply.raw.destroyed) sendRefusal(request, reply, endpoint, error);
+    };
+    try {
+      if (endpoint.stream && request.session !== null) {
+        held.whenOver(
+          request.session.openStream((why) => {
+            held.abort();
+            fail(why);
+          }),
+        );
+      }
+      const result = handler({
+        body: request.body,
+        query: request.query,
+        params: request.params,
+        get signal() {
+          return held.signal();
+        },
+        // A public endpoint's handler never reads it.
+        guest: request.session as Caller,
+      });
+      const settle = (data: unknown): void => {
+        held.over();
+        send(request, reply, data);
+      };
+      if (result instanceof Promise) result.then(settle).catch(fail);
+      else settle(result);
+    } catch (error) {
+      fail(error);
+    }
+  };
+
+  app.route({
+    method: endpoint.method,
+    url: endpoint.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    config: { endpoint },
+    schema: {
+      ...(endpoint.params === undefined ? {} : { params: endpoint.params }),
+      ...(endpoint.query === undefined ? {} : { querystring: endpoint.query }),
+      ...(endpoint.body === undefined ? {} : { body: endpoint.body }),
+      response: { [status]: schema },
+    },
+    onRequest: (request, _reply, done) => {
+      try {
+        request.session = authenticate(endpoint, request);
+        done();
+      } catch (error) {
+        done(error as Error);
+      }
+    },
+    // After the body is read, so that a refusal can say what it was about.
+    preValidation: (request, _reply, done) => {
+      if (endpoint.body !== undefined && (request.body === undefined || request.body === null)) request.body = {};
+      if (mayCall(endpoint, request.session)) return done();
+      done(new FelhomError('scope-missing', `This guest's token does not have the scope "${endpoint.access}".`));
+    },
+    handler: run,
+  });
+};
+
+const mayCall = ({ access }: AnyEndpoint, session: Session | null): boolean =>
+  access === 'public' || access === 'admin' || access === 'token' || session?.scopes.includes(access) === true;
+
+/** A request's abort signal, made only for handlers that look at it. */
+const createHeld = (reply: FastifyReply, live: Set<AbortController>) => {
+  let controller: AbortController | null = null;
+  let giveBack: () => unknown = () => undefined;
+  const clientGone = (): void => {
+    controller?.abort();
+    over();
+  };
+  const over = (): void => {
+    giveBack();
+    giveBack = () => undefined;
+    if (controller === null) return;
+    live.delete(controller);
+    reply.raw.off('close', clientGone);
+  };
+  return {
+    signal: (): AbortSignal => {
+      if (controller === null) {
+        controller = new AbortController();
+        live.add(controller);
+        reply.raw.once('close', clientGone);
+      }
+      return controller.signal;
+    },
+    abort: () => controller?.abort(),
+    whenOver: (call: () => unknown) => {
+      giveBack = call;
+    },
+    over,
+  };
+};

@@ -1,0 +1,149 @@
+/** The agent, put together: ports, services, servers; taken down in the reverse order. */
+import { hostname, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { createBackups } from './backups/service.ts';
+import { type AgentConfig, compareConfigs } from './config.ts';
+import { createDisks } from './disks/service.ts';
+import { createGuests } from './guests/service.ts';
+import { createAdminServer } from './http/admin.ts';
+import { adminHandlers } from './http/admin-handlers.ts';
+import { guestHandlers } from './http/guest-handlers.ts';
+import { createGuestServer } from './http/server.ts';
+import { createMetrics } from './metrics/service.ts';
+import { makeLeaf } from './ports/certificate.ts';
+import { type Clock, systemClock } from './ports/clock.ts';
+import { runCommand } from './ports/command.ts';
+import { type Journal, systemJournal } from './ports/journal.ts';
+import { nodeFingerprint, nodeNameIn } from './ports/node-files.ts';
+import { createProc } from './ports/proc.ts';
+import { createProxmox } from './ports/proxmox-http.ts';
+import { stateFilesIn } from './ports/state-files.ts';
+import { openStore } from './ports/store.ts';
+import { createSysfs } from './ports/sysfs.ts';
+import { createTaskLog } from './ports/task-log.ts';
+import { readTokenFile } from './ports/token-file.ts';
+import { createNodeView } from './storage/node-view.ts';
+import { createGuestStorage } from './storage/service.ts';
+import { ensureIdentity } from './trust/identity.ts';
+import { VERSION } from './version.ts';
+
+export interface AgentIo {
+  clock?: Clock;
+  journal?: Journal;
+}
+
+export interface RunningAgent {
+  /** With real ports, where 0 was asked for. */
+  readonly listen: { address: string; port: number }[];
+  /** SHA-256 of the leaf that guests pin. */
+  readonly fingerprint: string;
+  readonly hostId: string;
+  readonly adminSocket: string;
+  /** Takes over what can change while it runs; answers which changed keys wait for a restart. */
+  reload(next: AgentConfig): { atOnce: string[]; needRestart: string[] };
+  close(): Promise<void>;
+}
+
+export const startAgent = async (config: AgentConfig, io: AgentIo = {}): Promise<RunningAgent> => {
+  const { clock = systemClock, journal = systemJournal } = io;
+  const undo: (() => Promise<unknown> | unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) {
+      await Promise.resolve(step()).catch((error: unknown) => journal('error', 'A part did not stop cleanly.', { cause: String(error) }));
+    }
+  };
+  try {
+    return await compose(config, { clock, journal }, undo, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
+
+const compose = async (
+  config: AgentConfig,
+  { clock, journal }: Required<AgentIo>,
+  undo: (() => Promise<unknown> | unknown)[],
+  close: () => Promise<void>,
+): Promise<RunningAgent> => {
+  let current = config;
+
+  const token = await readTokenFile(config.proxmox.tokenFile);
+  const node = await nodeName(config.proxmox, journal);
+  const identity = await ensureIdentity(
+    { files: stateFilesIn(config.stateDir), makeLeaf, hostname },
+    config.hostId,
+    config.listen.map(({ address }) => address),
+  );
+  const store = await openStore(join(config.stateDir, 'felhom.db'));
+  undo.push(() => store.close());
+
+  const { endpoint, fingerprint, configDir, taskLogDir } = config.proxmox;
+  const fingerprints = async () => [fingerprint === 'auto' ? await nodeFingerprint(configDir) : fingerprint];
+  const proxmox = createProxmox({ endpoint, token, node, fingerprints, clock });
+  undo.push(() => proxmox.close());
+
+  const proc = createProc();
+  const sysfs = createSysfs();
+  const view = createNodeView({ clock, proxmox, proc, sysfs });
+  const storage = createGuestStorage({ clock, proxmox, view });
+  const metrics = createMetrics({ clock, proc, sysfs, run: runCommand, view });
+  undo.push(() => metrics.close());
+  const taskLog = createTaskLog({ directory: taskLogDir, proxmox, clock });
+  const backups = createBackups({ store, proxmox, taskLog, clock, journal, settings: () => current.backup });
+  undo.push(() => backups.close());
+
+  const guests = await createGuests({
+    store,
+    proxmox,
+    clock,
+    journal,
+    limits: () => current.limits,
+    endpoints: () => server.listen.map((listen) => ({ ...listen, fingerprints: [identity.fingerprint] })),
+  });
+  await backups.resume();
+
+  const agent = { version: VERSION, host_scope: identity.hostId, node, fingerprints: { now: identity.fingerprint, next: null } };
+  const server = await createGuestServer({
+    listen: config.listen,
+    key: identity.key,
+    certificate: identity.certificate,
+    guests,
+    handlers: guestHandlers({ backups, disks: createDisks(), metrics, storage, agent }),
+    interfaces: () => Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []),
+    clock,
+    journal,
+  });
+  undo.push(() => server.close());
+  const admin = await createAdminServer({ runtimeDir: config.runtimeDir, handlers: adminHandlers(guests), journal });
+  undo.push(() => admin.close());
+  journal('notice', 'The agent runs.', { version: VERSION, host_id: identity.hostId, node, fingerprint: identity.fingerprint });
+
+  return {
+    get listen() {
+      return server.listen;
+    },
+    fingerprint: identity.fingerprint,
+    hostId: identity.hostId,
+    adminSocket: admin.path,
+    reload: (next) => {
+      const changes = compareConfigs(current, next);
+      current = { ...current, backup: next.backup, limits: next.limits };
+      return changes;
+    },
+    close,
+  };
+};
+
+/** `/etc/pve` may not be mounted yet: its link `local` is made from the host's name, so that name will do until then. */
+const nodeName = async ({ node, configDir }: AgentConfig['proxmox'], journal: Journal): Promise<string> => {
+  if (node !== 'auto') return node;
+  const linked = await nodeNameIn(configDir);
+  if (linked !== null) return linked;
+  const [short = 'localhost'] = hostname().split('.');
+  journal('warning', "Proxmox's configuration directory does not name this node (is pve-cluster running?); the host's name is used.", {
+    directory: configDir,
+    node: short,
+  });
+  return short;
+};
