@@ -9,13 +9,13 @@ import { nullable } from '#shared/wire/values';
 const OUTCOMES = ['done', 'failed', 'refused', 'unknown', 'stopped'] as const;
 const STEPS = ['ok', 'failed', 'timed-out', 'not-run'] as const;
 export type StepOutcome = (typeof STEPS)[number];
-const Step = Type.Union(STEPS.map((step) => Type.Literal(step)));
+const Step = Type.Enum(STEPS);
 
 export const AttemptResult = typed(
   Type.Object({
     started_at: Timestamp,
     finished_at: Timestamp,
-    outcome: Type.Union(OUTCOMES.map((outcome) => Type.Literal(outcome))),
+    outcome: Type.Enum(OUTCOMES),
     job_id: Type.String(),
     /** Why the applications were let go, one of `RELEASE_REASONS`; null where none was held. */
     release: nullable(Type.String()),
