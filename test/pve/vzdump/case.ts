@@ -6,7 +6,7 @@ import type { Retention } from './prune.ts';
 
 export type Mode = 'snapshot' | 'suspend' | 'stop';
 
-export interface GuestVolume {
+interface GuestVolume {
   /** `rootfs`, `mp0`, `scsi0` */
   key: string;
   kind: 'volume' | 'bind' | 'device';

@@ -9,7 +9,9 @@ export interface HeldLock {
 
 /** flock(1) becomes `cat`, which ends with our end of the pipe: the lock cannot outlive this process. */
 const holder = (file: string, how: readonly string[]): ChildProcess =>
-  spawn('flock', ['--exclusive', '--no-fork', ...how, file, 'sh', '-c', 'echo; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  spawn('/usr/bin/flock', ['--exclusive', '--no-fork', ...how, file, 'sh', '-c', 'echo; exec cat'], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
 
 const end = async (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return;

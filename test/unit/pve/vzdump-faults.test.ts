@@ -31,7 +31,9 @@ const lockedInProc = (): boolean => {
 };
 
 const holdLock = async () => {
-  const child = spawn('flock', ['-F', node.files.lockFile, 'sh', '-c', 'echo; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn('/usr/bin/flock', ['-F', node.files.lockFile, 'sh', '-c', 'echo; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   await once(child.stdout, 'data');
   return async () => {
     child.stdin.end();
