@@ -9,6 +9,8 @@ import { readAnswer } from './answer.ts';
 import type { BootstrapSource, Trust } from './bootstrap.ts';
 import { ConnectFailed, type PinnedPool, pinnedPool } from './pinned-pool.ts';
 
+export type Where = Pick<Bootstrap, 'vmid' | 'endpoints'>;
+
 export interface CallOptions<Body, Query, Params> {
   body?: Body;
   query?: Query;
@@ -23,8 +25,8 @@ export interface AgentClient {
     endpoint: Endpoint<Reply, Body, Query, Params>,
     options?: CallOptions<Body, Query, Params>,
   ): Promise<Reply>;
-  /** Where the agent is and what it is pinned by. @throws AgentError */
-  bootstrap(): Promise<Bootstrap>;
+  /** Where the agent is and what it is pinned by; never the token. @throws AgentError */
+  where(): Promise<Where>;
   close(): Promise<void>;
 }
 
@@ -165,7 +167,10 @@ export const createAgentClient = ({ source, clock, instance }: ClientPorts): Age
 
   return {
     call: call as AgentClient['call'],
-    bootstrap: async () => (await source.current()).bootstrap,
+    where: async () => {
+      const { vmid, endpoints } = (await source.current()).bootstrap;
+      return { vmid, endpoints };
+    },
     close: async () => {
       await Promise.all(pools.map((pool) => pool.destroy().catch(() => undefined)));
       pools = [];

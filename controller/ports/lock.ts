@@ -59,12 +59,19 @@ const acquire = async (path: string, own: string): Promise<LockResult> => {
   return { kind: 'taken', pid: 0 };
 };
 
-/** A full or read-only disk is no reason not to back up, so that is told apart from a lock that another holds. */
+/** The loop that runs on this state directory now; null when none does. */
+export const runningLoop = (stateDir: string): Promise<number | null> => holderOf(join(stateDir, 'lock'));
+
+/** No reason not to back up. */
+const DISK_TROUBLE = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'];
+
+/** @throws where the directory is not there or not this user's */
 export const lockState = async (stateDir: string): Promise<LockResult> => {
   const own = join(stateDir, `lock.${process.pid}`);
   try {
     return await acquire(join(stateDir, 'lock'), own);
   } catch (error) {
+    if (!DISK_TROUBLE.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     return { kind: 'unwritable', error: error as Error };
   } finally {
     await rm(own, { force: true }).catch(() => undefined);

@@ -1,0 +1,126 @@
+/** What needs attention, judged from one overview. Pure. */
+import type { Overview } from './overview.ts';
+
+export interface Finding {
+  code: string;
+  sentence: string;
+  next: string;
+}
+
+/** A good backup older than this is news: the agent makes one every 36 hours unless told otherwise. */
+const OLD_MS = 48 * 3_600_000;
+const FULL = 0.9;
+
+const found = (when: boolean, code: string, sentence: string, next: string): Finding[] =>
+  when ? [{ code, sentence, next }] : [];
+
+const ASK_OPERATOR = 'ask whoever looks after the host';
+
+const backupFindings = ({ backup, taken_at }: Overview): Finding[] => {
+  if (!backup.known) return [];
+  const { phase, error, finished_at } = backup.value;
+  const age = finished_at === null ? 0 : Date.parse(taken_at) - Date.parse(finished_at);
+  return [
+    ...found(
+      phase === 'idle',
+      'backup-none',
+      'There is no backup of this guest yet.',
+      'wait for the next night, or ask whoever looks after the host',
+    ),
+    ...found(
+      phase === 'failed',
+      'backup-failed',
+      `The last backup failed: ${error}`,
+      `the host tries again by itself; if it fails once more, ${ASK_OPERATOR}`,
+    ),
+    ...found(phase === 'done' && age > OLD_MS, 'backup-old', 'The last backup is older than two days.', ASK_OPERATOR),
+  ];
+};
+
+const hostFindings = ({ host }: Overview): Finding[] => {
+  if (!host.known) return [];
+  const { storage_targets: targets, stale, host: now } = host.value;
+  return [
+    ...found((now.disk_percent ?? 0) >= FULL * 100, 'host-disk-full', "The host's own disk is nearly full.", ASK_OPERATOR),
+    ...stale.flatMap(({ source }) =>
+      found(true, 'source-stale', `The host could not measure ${source} just now.`, 'look again in a minute'),
+    ),
+    ...targets.flatMap(({ name, state, reachable, used_fraction, smart }) => [
+      ...found(
+        !reachable && state !== 'disabled',
+        'storage-unreachable',
+        `Storage ${name} of the host does not answer.`,
+        `see that its drive is plugged in, or ${ASK_OPERATOR}`,
+      ),
+      ...found((used_fraction ?? 0) >= FULL, 'storage-full', `Storage ${name} of the host is nearly full.`, ASK_OPERATOR),
+      ...found(
+        smart.health === 'FAILING',
+        'drive-failing',
+        `A drive behind storage ${name} says that it is failing.`,
+        `have it replaced: ${ASK_OPERATOR}`,
+      ),
+    ]),
+  ];
+};
+
+const ownFindings = ({ controller, backup }: Overview): Finding[] => {
+  if (!controller.known) return [];
+  const { loop, hold, last } = controller.value;
+  const amid = loop !== null && backup.known && backup.value.phase === 'running';
+  const lame = (last?.apps ?? []).filter(
+    ({ pre, post }) => ['failed', 'timed-out'].includes(pre) || ['failed', 'timed-out'].includes(post),
+  );
+  return [
+    ...found(
+      loop === null,
+      'loop-not-running',
+      'The controller does not run, so no application is held for backups.',
+      'systemctl start felhom-controller',
+    ),
+    ...found(
+      hold.kind !== 'none' && !amid,
+      'hold-open',
+      `Applications may still be held${hold.kind === 'apps' ? `: ${hold.apps.join(', ')}` : ''}.`,
+      'see that they work; journalctl -u felhom-controller says what failed',
+    ),
+    ...lame.flatMap(({ name }) =>
+      found(
+        true,
+        'app-failed',
+        `Holding ${name} for the last backup did not go well.`,
+        'journalctl -u felhom-controller says what its command printed',
+      ),
+    ),
+    ...found(
+      last?.outcome === 'refused' || last?.outcome === 'unknown',
+      'attempt-failed',
+      `The last try to back up came to nothing: ${last?.error ?? ''}`,
+      'it is tried again by itself',
+    ),
+  ];
+};
+
+export const findings = (overview: Overview): Finding[] => [
+  ...backupFindings(overview),
+  ...hostFindings(overview),
+  ...ownFindings(overview),
+];
+
+const NEXT: Record<string, string> = {
+  'agent-unreachable': `see that the host is on and this guest's network works, then ${ASK_OPERATOR}`,
+  'agent-pin-mismatch': 'have this guest enrolled again on the host; until then nothing is sent there',
+  'bootstrap-missing': 'run this as root or as the user felhom; if the file is missing: felhom-agent guest enroll, on the host',
+  'bootstrap-invalid': 'have the host make it anew: felhom-agent guest enroll',
+  'agent-answer-unreadable': 'see that agent and controller are of one version',
+  'duplicate-instance': 'a copy of this guest is running: stop one of them',
+};
+
+/** Why there is no answer at all, and what to try; null when the agent answered. */
+export const whyNoAnswer = ({ identity }: Overview): Finding | null => {
+  if (identity.known) return null;
+  const { code, error } = identity;
+  const token = code.startsWith('token-')
+    ? 'have this guest enrolled again on the host: felhom-agent guest enroll'
+    : ASK_OPERATOR;
+  return { code, sentence: error, next: NEXT[code] ?? token };
+};

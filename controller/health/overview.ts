@@ -1,0 +1,58 @@
+/** Everything that one screen says, asked at once: each part is known or says why not. */
+import type { AnyEndpoint, ReplyOf } from '#shared/endpoint';
+import { type BackupStatus, getBackupStatus } from '#shared/wire/backups';
+import { getIdentity, type Identity } from '#shared/wire/identity';
+import { getHostMetrics, type HostMetrics } from '#shared/wire/metrics';
+import { type GuestStorage, getStorage } from '#shared/wire/storage';
+import type { AttemptResult } from '../backup/result.ts';
+import type { AgentClient, Where } from '../ports/agent-client.ts';
+import { AgentError, sentenceOf } from '../ports/agent-error.ts';
+import type { OpenHold } from '../ports/marker.ts';
+
+export type Part<T> = { known: true; value: T } | { known: false; code: string; error: string };
+
+/** What the controller keeps in its state directory. */
+export interface OwnState {
+  /** The process of the loop; null when none runs. */
+  loop: number | null;
+  hold: OpenHold;
+  last: AttemptResult | null;
+}
+
+export interface Overview {
+  taken_at: string;
+  agent: Part<Where>;
+  identity: Part<Identity>;
+  host: Part<HostMetrics>;
+  storage: Part<GuestStorage>;
+  backup: Part<BackupStatus>;
+  controller: Part<OwnState>;
+}
+
+export interface OverviewPorts {
+  agent: Pick<AgentClient, 'call' | 'where'>;
+  own: () => Promise<OwnState>;
+}
+
+const part = async <T>(asked: Promise<T>): Promise<Part<T>> => {
+  try {
+    return { known: true, value: await asked };
+  } catch (error) {
+    return { known: false, code: error instanceof AgentError ? error.code : 'internal', error: sentenceOf(error) };
+  }
+};
+
+/** `/backup/due` is not asked: its answer may be an offer that reserves the node's one backup slot. */
+export const takeOverview = async ({ agent, own }: OverviewPorts, takenAt: string): Promise<Overview> => {
+  const ask = <E extends AnyEndpoint>(endpoint: E): Promise<Part<ReplyOf<E>>> =>
+    part(agent.call(endpoint) as Promise<ReplyOf<E>>);
+  const [where, identity, host, storage, backup, controller] = await Promise.all([
+    part(agent.where()),
+    ask(getIdentity),
+    ask(getHostMetrics),
+    ask(getStorage),
+    ask(getBackupStatus),
+    part(own()),
+  ]);
+  return { taken_at: takenAt, agent: where, identity, host, storage, backup, controller };
+};
