@@ -1,0 +1,205 @@
+/** A node that outlives the agent, and agents that can be killed at any moment. */
+import Database from 'better-sqlite3';
+import { createBackups } from '#agent/backups/service';
+import type { Clock } from '#agent/ports/clock';
+import { type BackupVolume, type GuestResource, type Proxmox, ProxmoxError, type VzdumpRequest } from '#agent/ports/proxmox';
+import type { Store } from '#agent/ports/store';
+import { MIGRATIONS } from '#agent/ports/store-schema';
+import type { TaskLog } from '#agent/ports/task-log';
+import { parseUpid } from '#agent/ports/upid';
+import { fakeClock, settle } from '../fake-clock.ts';
+
+export const HOUR = 3600_000;
+export const NODE = 'pve1';
+export const TOKEN = 'felhom@pve!pve1';
+const forever = () => new Promise<never>(() => {});
+
+interface FakeTask {
+  upid: string;
+  lines: string[];
+  exitstatus?: string;
+  request: VzdumpRequest;
+}
+
+/** What Proxmox does with a vzdump POST. */
+export type PostFate =
+  | 'answers'
+  | 'lost before' // never reaches Proxmox; nobody answers
+  | 'lost after' // the task runs; nobody answers
+  | { error: ProxmoxError; taskAfterMs?: number };
+
+export const proxmoxError = (status: number, effect: 'never' | 'unknown', message = `HTTP ${status}`) =>
+  new ProxmoxError({ method: 'POST', path: '/nodes/pve1/vzdump', status, message, effect });
+
+export const createNode = (clock: Clock) => {
+  const tasks: FakeTask[] = [];
+  const listeners = new Set<(upid: string, line: string) => void>();
+  const node = {
+    tasks,
+    posts: 0,
+    fate: 'answers' as PostFate,
+    away: false,
+    listingFails: false,
+    forgetful: false,
+    guests: [
+      { vmid: 101, type: 'lxc', node: NODE, name: 'ct101', status: 'running', lock: '' },
+      { vmid: 102, type: 'lxc', node: NODE, name: 'ct102', status: 'running', lock: '' },
+      { vmid: 103, type: 'lxc', node: 'pve2', name: 'ct103', status: 'running', lock: '' },
+    ] as GuestResource[],
+    volumes: [] as BackupVolume[],
+    addTask: (vmid: number, user = TOKEN, request = {} as VzdumpRequest): FakeTask => {
+      const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
+      const start = hex(Math.floor(clock.now() / 1000));
+      const task = {
+        upid: `UPID:${NODE}:${hex(1000 + tasks.length)}:00029D43:${start}:vzdump:${vmid}:${user}:`,
+        lines: [],
+        request,
+      };
+      tasks.push(task);
+      return task;
+    },
+    /** The newest task writes. */
+    write: (...lines: string[]) => {
+      const task = tasks.at(-1);
+      if (!task) throw new Error('no task runs');
+      for (const line of lines) {
+        task.lines.push(line);
+        for (const tell of listeners) tell(task.upid, line);
+      }
+    },
+    /** The newest task ends, and leaves an archive if it went well. */
+    end: (exitstatus: string, archive = true) => {
+      const task = tasks.at(-1);
+      if (!task) throw new Error('no task runs');
+      task.exitstatus = exitstatus;
+      const name = task.lines.map((line) => /archive '.*\/(.+)'$/.exec(line)?.[1]).find(Boolean);
+      const good = exitstatus === 'OK' || exitstatus.startsWith('WARNINGS');
+      const notes = task.request.notes ?? '';
+      if (good && archive && name)
+        node.volumes.push({ volid: `bak:backup/${name}`, vmid: 201, sizeBytes: 3_000_000, ctime: 0, notes });
+    },
+  };
+
+  const whenThere = async <T>(answer: () => T): Promise<T> => {
+    if (node.away) throw proxmoxError(0, 'unknown', 'connect ECONNREFUSED');
+    return answer();
+  };
+
+  const post = async (request: VzdumpRequest): Promise<string> => {
+    node.posts += 1;
+    const { fate } = node;
+    if (fate === 'lost before') return forever();
+    if (typeof fate === 'object') {
+      if (fate.taskAfterMs !== undefined) clock.after(fate.taskAfterMs, () => node.addTask(request.vmid, TOKEN, request));
+      throw fate.error;
+    }
+    const { upid } = node.addTask(request.vmid, TOKEN, request);
+    return fate === 'lost after' ? forever() : upid;
+  };
+
+  const proxmox = (alive: () => boolean): Proxmox => {
+    const mortal =
+      <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+      (...args: A): Promise<R> =>
+        alive() ? call(...args).then((answer) => (alive() ? answer : forever())) : forever();
+    return {
+      node: NODE,
+      tokenName: TOKEN,
+      resources: mortal(() => whenThere(() => ({ guests: node.guests, storages: [] }))),
+      storageConfigs: mortal(async () => []),
+      guestConfig: mortal(async () => ({})),
+      startVzdump: mortal(post),
+      taskStatus: mortal((upid) =>
+        whenThere(() => {
+          const task = tasks.find((one) => one.upid === upid);
+          if (!task || node.forgetful) return null;
+          return task.exitstatus === undefined ? { upid, running: true } : { upid, running: false, exitstatus: task.exitstatus };
+        }),
+      ),
+      taskLog: mortal(async () => []),
+      vzdumpTasks: mortal((vmid, since) =>
+        whenThere(() =>
+          tasks.flatMap(({ upid }) => {
+            const known = parseUpid(upid);
+            return known && known.id === String(vmid) && known.starttime >= since ? [{ upid, ...known }] : [];
+          }),
+        ),
+      ),
+      backupVolumes: mortal(async () => {
+        if (node.listingFails) throw proxmoxError(596, 'unknown');
+        return node.volumes;
+      }),
+      close: async () => {},
+    };
+  };
+
+  const taskLog = (alive: () => boolean): TaskLog => ({
+    follow: (upid, onLine) => {
+      let given = 0;
+      const catchUp = () => {
+        const lines = tasks.find((one) => one.upid === upid)?.lines ?? [];
+        for (; given < lines.length && alive(); given += 1) onLine(lines[given] ?? '');
+      };
+      listeners.add(catchUp);
+      queueMicrotask(catchUp);
+      const stop = () => listeners.delete(catchUp);
+      return {
+        finish: async () => {
+          catchUp();
+          stop();
+        },
+        stop,
+      };
+    },
+  });
+
+  return { node, proxmox, taskLog };
+};
+
+const createDatabase = () => {
+  const database = new Database(':memory:');
+  for (const step of MIGRATIONS) database.exec(step);
+  const fault = { full: false };
+  const store = (alive: () => boolean): Store => ({
+    all: async <Row>(sql: string, values: readonly unknown[] = []) =>
+      alive() ? (database.prepare(sql).all(...values) as Row[]) : forever(),
+    write: async (...statements) => {
+      if (!alive()) return forever();
+      if (fault.full) throw new Error('database or disk is full');
+      return database.transaction(() => statements.map(({ sql, values = [] }) => database.prepare(sql).run(...values).changes))();
+    },
+    close: async () => {},
+  });
+  const rows = () => database.prepare('SELECT * FROM backup_jobs ORDER BY rowid').all() as Record<string, unknown>[];
+  return { store, rows, fault };
+};
+
+export const setup = () => {
+  const time = fakeClock(Date.UTC(2026, 10, 21, 22, 30));
+  const { node, proxmox, taskLog } = createNode(time.clock);
+  const { store, rows, fault } = createDatabase();
+  const journal: string[] = [];
+
+  const startAgent = async () => {
+    let living = true;
+    const alive = () => living;
+    const backups = createBackups({
+      store: store(alive),
+      proxmox: proxmox(alive),
+      taskLog: taskLog(alive),
+      clock: time.clock,
+      journal: (level, sentence, fields) => {
+        if (living) journal.push(`${level} ${sentence} ${JSON.stringify(fields ?? {})}`);
+      },
+      settings: () => ({ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR, minIntervalMs: HOUR }),
+    });
+    await backups.resume();
+    const peek = (vmid = 101) => backups.status(vmid, {}, new AbortController().signal);
+    /** As by kill -9: nothing it has under way has any effect from now on. */
+    const kill = () => {
+      living = false;
+    };
+    return { ...backups, peek, kill };
+  };
+  return { ...time, settle, node, rows, fault, journal, startAgent };
+};
