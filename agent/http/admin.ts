@@ -22,7 +22,9 @@ export interface AdminServer {
 
 export const createAdminServer = async ({ runtimeDir, handlers, journal }: AdminServerPorts): Promise<AdminServer> => {
   if (!fitsSocket(runtimeDir)) {
-    throw new Error(`runtime_dir ${runtimeDir} makes the admin socket's path longer than Linux allows. Name a shorter directory.`);
+    throw new Error(
+      `runtime_dir ${runtimeDir} makes the admin socket's path longer than Linux allows. Name a shorter directory.`,
+    );
   }
   const path = adminSocketPath(runtimeDir);
   await mkdir(runtimeDir, { recursive: true, mode: 0o700 });

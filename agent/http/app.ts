@@ -1,5 +1,5 @@
 /** What the guests' server and the admin socket have in common: Fastify's settings, and envelopes for what never reaches it. */
-import { type IncomingMessage, type Server, STATUS_CODES, type ServerResponse } from 'node:http';
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyServerOptions, fastify } from 'fastify';
@@ -54,7 +54,9 @@ export const createApp = <S extends Server | HttpsServer>(
   if (made === undefined) throw new Error('Fastify asked for no server');
   // Node.js would answer 417 without a body.
   made.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-    const { status, text } = plain(new FelhomError('invalid-request', 'The header "Expect" asks for something that is not served.'));
+    const { status, text } = plain(
+      new FelhomError('invalid-request', 'The header "Expect" asks for something that is not served.'),
+    );
     response.writeHead(status, { 'content-type': JSON_TYPE, connection: 'close' }).end(text);
   });
   return { app, server: made };

@@ -8,7 +8,7 @@ interface Thrown {
   code?: string;
   statusCode?: number;
   message: string;
-  validation?: { instancePath: string; keyword: string; message?: string; params: Record<string, unknown> }[];
+  validation?: { instancePath: string; keyword: string; message?: string; params: { missingProperty?: string } }[];
   validationContext?: string;
 }
 
@@ -22,7 +22,7 @@ const validationSentence = ({ validation = [], validationContext = '' }: Thrown)
   const [first] = validation;
   if (first === undefined) return `The request's ${part} is not as it must be.`;
   const field = first.instancePath.slice(1).replaceAll('/', '.');
-  if (first.keyword === 'required') return `The request's ${part} lacks "${String(first.params['missingProperty'])}".`;
+  if (first.keyword === 'required') return `The request's ${part} lacks "${first.params.missingProperty ?? ''}".`;
   const what = field === '' ? `The request's ${part}` : `"${field}" in the request's ${part}`;
   return `${what} ${first.message ?? 'is not as it must be'}.`;
 };
@@ -41,14 +41,19 @@ export const faultOf = (error: unknown): FelhomError => {
   const translated = forGuest(error);
   if (translated instanceof FelhomError) return translated;
   if (error instanceof StoreError) {
-    return new FelhomError('state-failed', "The agent's database failed, so nothing was done. The operator has to look at the host's disk.", error);
+    return new FelhomError(
+      'state-failed',
+      "The agent's database failed, so nothing was done. The operator has to look at the host's disk.",
+      error,
+    );
   }
   const thrown = asThrown(error);
   if (thrown.validation !== undefined) return new FelhomError('invalid-request', validationSentence(thrown));
   const { statusCode = 500 } = thrown;
   const known = BY_STATUS[statusCode];
   if (known !== undefined) return known();
-  if (statusCode >= 400 && statusCode < 500) return new FelhomError('invalid-request', 'The request cannot be read: it is not well-formed.', error);
+  if (statusCode >= 400 && statusCode < 500)
+    return new FelhomError('invalid-request', 'The request cannot be read: it is not well-formed.', error);
   return new FelhomError('internal', 'The agent made a mistake while it answered. It was logged on the host.', error);
 };
 
@@ -56,6 +61,7 @@ export const faultOf = (error: unknown): FelhomError => {
 export const socketFault = (code: string | undefined): FelhomError | null => {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return BY_STATUS[408]?.() ?? null;
   if (code === 'HPE_HEADER_OVERFLOW') return BY_STATUS[431]?.() ?? null;
-  if (code?.startsWith('HPE_') === true) return new FelhomError('invalid-request', 'This is not an HTTP request that can be read.');
+  if (code?.startsWith('HPE_') === true)
+    return new FelhomError('invalid-request', 'This is not an HTTP request that can be read.');
   return null;
 };

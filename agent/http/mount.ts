@@ -65,10 +65,12 @@ export const mount = (app: FastifyInstance, { endpoints, handlers, authenticate,
   });
 
   app.removeAllContentTypeParsers();
-  const parseJson = app.getDefaultJsonParser('error', 'ignore');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
-    if (text.length === 0) done(null, {});
-    else parseJson(request, text as string, done);
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
+    try {
+      done(null, text.length === 0 ? {} : JSON.parse(text as string));
+    } catch {
+      done(new FelhomError('invalid-request', "The request's body is not JSON."));
+    }
   });
 
   for (const [name, endpoint] of Object.entries(endpoints)) {
@@ -81,7 +83,8 @@ export const mount = (app: FastifyInstance, { endpoints, handlers, authenticate,
     const path = request.url.split('?', 1)[0] ?? '';
     const there = Object.values(endpoints).filter((endpoint) => pathMatches(endpoint.path, path));
     const [first] = there;
-    if (first === undefined) return sendRefusal(request, reply, null, new FelhomError('not-found', 'There is nothing at this path.'));
+    if (first === undefined)
+      return sendRefusal(request, reply, null, new FelhomError('not-found', 'There is nothing at this path.'));
     const allowed = [...new Set(there.map(({ method }) => method))].join(', ');
     reply.header('allow', allowed);
     const words = `${request.method} is not served at this path; it takes ${allowed}.`;
@@ -119,7 +122,10 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
     try {
       return (reply.getSerializationFunction(status.toString()) as (value: unknown) => string)(answer);
     } catch (error) {
-      journal('error', 'An answer did not fit its schema; it was sent as far as it does.', { path: endpoint.path, cause: String(error) });
+      journal('error', 'An answer did not fit its schema; it was sent as far as it does.', {
+        path: endpoint.path,
+        cause: String(error),
+      });
       return JSON.stringify(repair(schema, answer));
     }
   };
@@ -128,7 +134,8 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
     if (reply.sent) return;
     const text = render(reply, data);
     if (text.length * 3 > ANSWER_BYTES && Buffer.byteLength(text) > ANSWER_BYTES) {
-      return sendRefusal(request, reply, endpoint, new Error(`the answer of ${endpoint.path} would exceed ${ANSWER_BYTES} bytes`));
+      sendRefusal(request, reply, endpoint, new Error(`the answer of ${endpoint.path} would exceed ${ANSWER_BYTES} bytes`));
+      return;
     }
     reply.code(status).header('content-type', JSON_TYPE).send(text);
   };

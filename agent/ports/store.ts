@@ -45,13 +45,17 @@ export class StoreError extends Error {
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
 
-const startWorker = (request: OpenRequest): Worker =>
-  FROM_SOURCE
-    ? new Worker(new URL('./store-worker.ts', import.meta.url), {
-        workerData: request,
-        execArgv: ['--import', 'tsx', '--conditions=source'],
-      })
-    : new Worker(new URL('./store-worker.js', import.meta.url), { workerData: request });
+/** A thread does not take over its parent's TypeScript loader, so under source it first registers its own. */
+const BOOT_FROM_SOURCE = `
+  const { workerData } = require('node:worker_threads');
+  import('tsx/esm/api').then(({ register }) => { register(); return import(workerData.url); });
+`;
+
+const startWorker = (request: OpenRequest): Worker => {
+  if (!FROM_SOURCE) return new Worker(new URL('./store-worker.js', import.meta.url), { workerData: request });
+  const url = new URL('./store-worker.ts', import.meta.url).href;
+  return new Worker(BOOT_FROM_SOURCE, { eval: true, workerData: { ...request, url }, execArgv: [] });
+};
 
 interface Waiting {
   resolve(result: unknown): void;

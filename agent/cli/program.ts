@@ -1,0 +1,29 @@
+/** The whole command line. */
+import { Command } from 'commander';
+import { VERSION } from '../version.ts';
+import { configCheckCommand } from './config-check.ts';
+import { guestEnrollCommand } from './guest-enroll.ts';
+import { guestListCommand } from './guest-list.ts';
+import { guestRemoveCommand } from './guest-remove.ts';
+import { guestRevokeCommand } from './guest-revoke.ts';
+import { guestRotateCommand } from './guest-rotate.ts';
+import { identityCommand } from './identity.ts';
+import type { Io } from './io.ts';
+import { serveCommand } from './serve.ts';
+
+export const agentProgram = (io: Io): Command =>
+  new Command('felhom-agent')
+    .description('looks after the guests of this Proxmox VE node: backups, health and drives')
+    .version(VERSION)
+    .addCommand(serveCommand(io))
+    .addCommand(new Command('config').description('the configuration file').addCommand(configCheckCommand(io)))
+    .addCommand(
+      new Command('guest')
+        .description('which guests may ask the agent; talks to the running agent')
+        .addCommand(guestEnrollCommand(io))
+        .addCommand(guestListCommand(io))
+        .addCommand(guestRotateCommand(io))
+        .addCommand(guestRevokeCommand(io))
+        .addCommand(guestRemoveCommand(io)),
+    )
+    .addCommand(identityCommand(io));
