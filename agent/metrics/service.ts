@@ -104,19 +104,10 @@ export const createMetrics = ({ clock, proc, sysfs, run, view }: MetricsPorts) =
     };
   };
 
-  const collect = async (): Promise<Omit<HostMetrics, 'vmid'>> => {
-    const [measured, stored] = await Promise.all([host(), targets()]);
-    return { host: measured.host, storage_targets: stored.storage_targets, stale: [...measured.stale, ...stored.stale] };
-  };
-
-  let flight: ReturnType<typeof collect> | undefined;
-
-  /** Never rejects. Who asks at the same time shares one collection. */
+  /** Never rejects. Who asks at the same time shares each source's one collection. */
   const read = async (vmid: number): Promise<HostMetrics> => {
-    flight ??= collect().finally(() => {
-      flight = undefined;
-    });
-    return { vmid, ...(await flight) };
+    const [measured, stored] = await Promise.all([host(), targets()]);
+    return { vmid, host: measured.host, storage_targets: stored.storage_targets, stale: [...measured.stale, ...stored.stale] };
   };
 
   return { read, close: cpu.close };

@@ -8,7 +8,7 @@ import { classOfStorage, type Drives } from '../storage/class.ts';
 type StorageTarget = HostMetrics['storage_targets'][number];
 
 /** The newest figures that pvestatd gave of a storage. */
-export interface Figures {
+interface Figures {
   totalBytes: number;
   usedBytes: number;
   /** Monotonic. */

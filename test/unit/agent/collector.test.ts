@@ -92,9 +92,11 @@ test('a collection that never ends is given up after a minute; what it says afte
   const second = source.read();
   await settle();
   expect(spy).toHaveBeenCalledTimes(2);
-  finish[0]?.('lost');
   finish[1]?.('found');
   expect(await second).toMatchObject({ value: 'found', fresh: true });
+  finish[0]?.('lost');
+  await settle();
+  expect(await source.read()).toMatchObject({ value: 'found', ageMs: 0, fresh: true });
 });
 
 test.each([

@@ -20,7 +20,7 @@ export const fakeProc = (nowMs: () => number): Proc => ({
 });
 
 const DEVICE: BlockDevice = { name: '', numbers: '', rotational: false, usb: false, slaves: [], partitions: [], dm: null };
-export const device = (facts: Partial<BlockDevice>): BlockDevice => ({ ...DEVICE, ...facts });
+const device = (facts: Partial<BlockDevice>): BlockDevice => ({ ...DEVICE, ...facts });
 
 export const fakeSysfs = (): Sysfs => ({
   hwmon: async () => [{ name: 'coretemp', temperatures: [{ label: 'Package id 0', millidegrees: 45_900 }] }],

@@ -14,7 +14,7 @@ test("a drive's sensor is never opened, whatever its number", async () => {
     'class/hwmon/hwmon1/temp1_input': '43000\n',
   });
   const trap = join(sys, 'class/hwmon/hwmon0/temp1_input');
-  execFileSync('mkfifo', [trap]);
+  execFileSync('/usr/bin/mkfifo', [trap]);
   const chips = createSysfs({ sys }).hwmon((name) => name === 'coretemp');
   const first = await Promise.race([chips, new Promise((resolve) => setTimeout(resolve, 500, 'hung: the trap was opened'))]);
   expect(first).toEqual([{ name: 'coretemp', temperatures: [{ label: 'Package id 0', millidegrees: 43_000 }] }]);

@@ -68,10 +68,17 @@ const MOUNTS = `26 1 252:0 / / rw,relatime shared:1 - ext4 /dev/mapper/pve-root 
 garbage
 `;
 
-const drives = async (): Promise<Drives> => {
+const read = async (): Promise<Drives> => {
   const sysfs = createSysfs({ sys: await makeTree(TREE) });
   const [devices, btrfsMembers] = await Promise.all([sysfs.blockDevices(), sysfs.btrfsMembers()]);
   return { devices, btrfsMembers, mounts: parseMountinfo(MOUNTS), links: { '/dev/disk/by-id/ata-DISK_1-part1': 'sda1' } };
+};
+
+/** Read once: the first test waits for all of it. */
+let known: Promise<Drives> | undefined;
+const drives = (): Promise<Drives> => {
+  known ??= read();
+  return known;
 };
 
 test.each([
