@@ -3,7 +3,7 @@ import { FelhomError } from '#shared/errors';
 import type { GuestMount, GuestStorage } from '#shared/wire/storage';
 import { ageSeconds, type Collector, createCollector, LateError, type Reading } from '../collector.ts';
 import type { Clock } from '../ports/clock.ts';
-import { type GuestResource, type Proxmox, ProxmoxError, type StorageConfig } from '../ports/proxmox.ts';
+import { forGuest, type GuestResource, type Proxmox, ProxmoxError, type StorageConfig } from '../ports/proxmox.ts';
 import { classOfPath, classOfStorage, type DriveClass, type Drives } from './class.ts';
 import type { NodeView } from './node-view.ts';
 import { guestVolumes, type Volume } from './volumes.ts';
@@ -20,22 +20,12 @@ const TIMING = { deadlineMs: 7_000, keepMs: 5_000 };
 const isFinal = (failure: unknown): failure is FelhomError =>
   failure instanceof FelhomError && (failure.code === 'guest-not-found' || failure.code === 'guest-elsewhere');
 
-/** Nothing answered: neither Proxmox nor, in its place, its proxy (595, 596). */
-const isUnreached = (failure: unknown): boolean =>
-  failure instanceof LateError || (failure instanceof ProxmoxError && (failure.status === 0 || failure.status >= 595));
-
-const unanswered = (failure: unknown): FelhomError => {
+/** Why nothing can be said, as a guest may hear it. */
+const unanswered = (failure: unknown): unknown => {
   if (failure instanceof FelhomError) return failure;
-  if (failure instanceof ProxmoxError && failure.status === 403) {
-    return new FelhomError(
-      'proxmox-permission',
-      'Proxmox does not let felhom read this guest. The operator must grant it.',
-      failure,
-    );
-  }
-  if (isUnreached(failure)) {
-    return new FelhomError('proxmox-unreachable', 'The Proxmox server did not answer. Please try again in a minute.', failure);
-  }
+  if (failure instanceof ProxmoxError) return forGuest(failure);
+  if (failure instanceof LateError)
+    return new FelhomError('proxmox-unreachable', 'Proxmox on this host did not answer in time.', failure);
   return new FelhomError('not-known', "This guest's volumes could not be read. Please try again in a minute.", failure);
 };
 

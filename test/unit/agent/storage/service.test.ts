@@ -97,7 +97,9 @@ test.each([
   ['cannot be asked for: refused connection', () => Promise.reject(unreachable()), 'proxmox-unreachable'],
   ['cannot be asked for: 596', () => Promise.reject(unreachable(596)), 'proxmox-unreachable'],
   ['may not be read', () => Promise.reject(proxmoxError(403)), 'proxmox-permission'],
-  ['meets an error of Proxmox', () => Promise.reject(proxmoxError(500)), 'not-known'],
+  ['meets an error of Proxmox', () => Promise.reject(proxmoxError(500)), 'proxmox-failed'],
+  ['is refused with the token', () => Promise.reject(proxmoxError(401)), 'proxmox-permission'],
+  ['meets a fault of ours', () => Promise.reject(new TypeError('secret detail')), 'not-known'],
   ['meets an error of ours', () => Promise.reject(new FelhomError('proxmox-permission', 'No right.')), 'proxmox-permission'],
 ])('a guest that %s: %s', async (_what, resources, code) => {
   const { storage } = setup(refused(resources as () => Promise<Resources>));
