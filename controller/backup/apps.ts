@@ -130,7 +130,7 @@ export const createApps = (apps: readonly QuiesceApp[], { run, marker, clock, em
     const these = [...held];
     held.clear();
     const results = await letGo(these.map(([app]) => app));
-    if (these.length > 0) await noteWhoIsLeft();
+    await noteWhoIsLeft();
     const outcomes = new Map(
       these.map(([{ name }, pre], index) => [name, { pre, post: outcomeOf(results[index] as CommandResult) }]),
     );

@@ -21,7 +21,7 @@ const wrap = (head: string, text: string): string[] => {
   return [...lines, line];
 };
 
-const row = (name: string, text: string): string[] => wrap(`  ${name.padEnd(20)}`, text);
+const row = (name: string, text: string): string[] => wrap(`  ${name.padEnd(22)}`, text);
 
 /** A heading with its rows, or why there are none. */
 const block = <T>(heading: string, part: Part<T>, rows: (value: T) => string[]): string[] => [
@@ -89,8 +89,8 @@ const backupBlock = ({ backup, taken_at }: Overview): string[] =>
   });
 
 const holdWords = ({ hold }: OwnState): string => {
-  if (hold.kind === 'none') return 'no application is held';
-  return hold.kind === 'apps' ? `held now, or not back yet: ${hold.apps.join(', ')}` : 'an unreadable note of a hold is there';
+  if (hold.kind === 'none') return 'nothing';
+  return hold.kind === 'apps' ? `${hold.apps.join(', ')} (or not back yet)` : 'an unreadable note of a hold is there';
 };
 
 const lastWords = ({ last }: OwnState, takenAt: string): string[] => {
@@ -103,14 +103,14 @@ const lastWords = ({ last }: OwnState, takenAt: string): string[] => {
     ),
     ...(last.held_ms === null
       ? []
-      : row('applications', `held for ${(last.held_ms / 1000).toFixed(1)} s, let go since ${why ?? last.release}`)),
+      : row('last hold', `for ${(last.held_ms / 1000).toFixed(1)} s, let go because ${why ?? last.release}`)),
   ];
 };
 
 const ownBlock = ({ controller, taken_at }: Overview): string[] =>
   block('This controller', controller, (own) => [
     ...row('loop', own.loop === null ? 'does not run' : `runs (process ${own.loop})`),
-    ...row('applications', holdWords(own)),
+    ...row('held now', holdWords(own)),
     ...lastWords(own, taken_at),
   ]);
 

@@ -1,0 +1,187 @@
+import { expect, test } from 'vitest';
+import { findings, whyNoAnswer } from '#controller/health/findings';
+import type { Overview, Part } from '#controller/health/overview';
+import { render } from '#controller/health/render';
+import { idleStatus } from '../fake-agent.ts';
+
+const known = <T>(value: T): Part<T> => ({ known: true, value });
+const PIN = '0123456789abcdef'.repeat(4);
+const GIB = 1024 ** 3;
+
+const target = () => ({
+  name: 'usb-backup',
+  type: 'dir',
+  state: 'active' as const,
+  reachable: true,
+  total_bytes: 931 * GIB,
+  used_bytes: 400 * GIB,
+  avail_bytes: 531 * GIB,
+  used_fraction: 0.43,
+  content: 'backup',
+  mount_path: '/mnt/usb',
+  class_hint: 'slow' as const,
+  age_seconds: 2,
+  smart: { health: 'PASSED' as const, temperature_c: 38, percentage_used: null },
+});
+
+const well = (): Overview => ({
+  taken_at: '2026-03-01T07:00:00.000Z',
+  agent: known({ vmid: 101, endpoints: [{ address: '10.10.10.1', port: 8443, fingerprints: [PIN] }] }),
+  identity: known({
+    version: '0.1.0',
+    host_scope: 'pve1-k3v7q2m5xw8r4t6y9zbc',
+    node: 'pve1',
+    vmid: 101,
+    scopes: ['metrics', 'backup'],
+    fingerprints: { now: PIN, next: null },
+  }),
+  host: known({
+    vmid: 101,
+    host: {
+      node: 'pve1',
+      cpu_percent: 12,
+      memory_total_bytes: 16 * GIB,
+      memory_used_bytes: 4 * GIB,
+      memory_percent: 25,
+      disk_total_bytes: 94 * GIB,
+      disk_used_bytes: 10 * GIB,
+      disk_percent: 10.6,
+      loadavg: ['0.10', '0.20', '0.30'],
+      uptime_seconds: 1_000_000,
+      cpu_temp_c: 52,
+    },
+    storage_targets: [target()],
+    stale: [],
+  }),
+  storage: known({
+    vmid: 101,
+    age_seconds: 1,
+    mounts: [
+      { key: 'rootfs', storage: 'local-lvm', mount_point: '/', class: 'fast', backup: true },
+      { key: 'mp0', storage: '', mount_point: '/mnt/photos', class: 'slow', backup: false },
+    ],
+  }),
+  backup: known({
+    ...idleStatus,
+    phase: 'done',
+    job_id: 'job-1',
+    started_at: '2026-03-01T04:00:00.000Z',
+    finished_at: '2026-03-01T04:10:00.000Z',
+    size_bytes: 3 * GIB,
+    label: 'filesystem',
+  }),
+  controller: known({
+    loop: 123,
+    hold: { kind: 'none' },
+    last: {
+      started_at: '2026-03-01T04:00:00.000Z',
+      finished_at: '2026-03-01T04:10:00.000Z',
+      outcome: 'done',
+      job_id: 'job-1',
+      release: 'point',
+      held_ms: 2345,
+      apps: [{ name: 'db', pre: 'ok', post: 'ok' }],
+      label: 'filesystem',
+      error: '',
+    },
+  }),
+});
+
+test('one screen when all is well', () => {
+  expect(render(well())).toMatchInlineSnapshot(`
+    "The host
+      name                  pve1 (pve1-k3v7q2m5xw8r4t6y9zbc); this guest is number 101
+      agent                 version 0.1.0, at 10.10.10.1:8443
+      pinned certificate    0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+      asked                 just now
+
+    How the host is (measured just now)
+      processor             12 %, load 0.10 0.20 0.30, 52 °C
+      memory                4.0 GiB of 16.0 GiB used (25 %)
+      its own disk          10.0 GiB of 94.0 GiB used (11 %)
+      running for           11 days
+
+    Storage of the host
+      usb-backup            active, 400.0 GiB of 931.0 GiB used (43 %), drive healthy; as of just
+                            now
+
+    This guest's data
+      in the backup         / (rootfs on local-lvm)
+      NOT in the backup     /mnt/photos (mp0)
+      as configured         just now
+
+    Last backup
+      state                 done, 2 hours ago, took 10 minutes
+      size                  3.0 GiB
+      what it is good for   its file systems were consistent when its data was fixed (filesystem)
+
+    This controller
+      loop                  runs (process 123)
+      held now              nothing
+      last try              done, 2 hours ago
+      last hold             for 2.3 s, let go because the data in the archive is fixed
+
+    All is well.
+    "
+  `);
+  expect(findings(well())).toEqual([]);
+});
+
+test('no line is wider than 100, whatever the agent says', () => {
+  const overview = well();
+  overview.backup = known({ ...idleStatus, phase: 'failed', error: 'no space left '.repeat(30), warnings: ['x'.repeat(60)] });
+  for (const line of render(overview).split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+});
+
+test('what an agent says cannot steer the terminal', () => {
+  const overview = well();
+  overview.backup = known({ ...idleStatus, phase: 'failed', error: '\u001b[2J\u202egone\r\nfake: all is well' });
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+  expect(render(overview)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
+});
+
+type WithValues = { [K in keyof Overview]: Overview[K] extends Part<infer T> ? T : Overview[K] };
+
+/** Changes what an overview knows. */
+const changed = (change: (values: WithValues) => void): Overview => {
+  const overview = well();
+  const values = Object.fromEntries(
+    Object.entries(overview).map(([key, value]) => [key, typeof value === 'object' && value.known ? value.value : value]),
+  ) as WithValues;
+  change(values);
+  const wrapped = Object.entries(values).map(([key, value]) => [key, typeof value === 'string' ? value : known(value)]);
+  return Object.fromEntries(wrapped) as Overview;
+};
+
+test.each<[string, (values: WithValues) => unknown, string]>([
+  ['no backup yet', ({ backup }) => Object.assign(backup, idleStatus), 'backup-none'],
+  ['a failure', ({ backup }) => Object.assign(backup, { phase: 'failed', error: 'x' }), 'backup-failed'],
+  ['age', (values) => Object.assign(values, { taken_at: '2026-03-04T07:00:00.000Z' }), 'backup-old'],
+  ['storage gone', ({ host }) => Object.assign(host.storage_targets[0] ?? {}, { reachable: false }), 'storage-unreachable'],
+  ['storage full', ({ host }) => Object.assign(host.storage_targets[0] ?? {}, { used_fraction: 0.95 }), 'storage-full'],
+  ['a failing drive', ({ host }) => Object.assign(host.storage_targets[0]?.smart ?? {}, { health: 'FAILING' }), 'drive-failing'],
+  ['a stale source', ({ host }) => host.stale.push({ source: 'storages', age_seconds: 60 }), 'source-stale'],
+  ['no loop', ({ controller }) => Object.assign(controller, { loop: null }), 'loop-not-running'],
+  ['a hold left open', ({ controller }) => Object.assign(controller, { hold: { kind: 'apps', apps: ['db'] } }), 'hold-open'],
+  ['a pre that failed', ({ controller }) => Object.assign(controller.last?.apps[0] ?? {}, { pre: 'failed' }), 'app-failed'],
+  ['a refusal', ({ controller }) => Object.assign(controller.last ?? {}, { outcome: 'refused' }), 'attempt-failed'],
+])('%s needs attention', (_what, change, code) => {
+  expect(findings(changed(change)).map((finding) => finding.code)).toEqual([code]);
+});
+
+test('a hold in the middle of a backup is as it should be', () => {
+  const overview = well();
+  overview.backup = known({ ...idleStatus, phase: 'running', job_id: 'job-2' });
+  if (overview.controller.known) overview.controller.value.hold = { kind: 'apps', apps: ['db'] };
+  expect(findings(overview)).toEqual([]);
+});
+
+test('an agent that does not answer: what failed, and what to try', () => {
+  const overview = well();
+  overview.identity = { known: false, code: 'bootstrap-missing', error: 'There is no bootstrap file.' };
+  expect(whyNoAnswer(overview)).toMatchObject({
+    code: 'bootstrap-missing',
+    next: expect.stringContaining('felhom-agent guest enroll'),
+  });
+  expect(render(overview)).toContain('not known: There is no bootstrap file.');
+});
