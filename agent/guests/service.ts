@@ -64,7 +64,7 @@ const REMEMBER_MS = 400 * 86_400_000;
 const INSTANCE_ID = /^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$/;
 
 const revoked = (): FelhomError =>
-  new FelhomError('token-revoked', 'This guest\'s token was revoked on the host. Have the operator enrol the guest again.');
+  new FelhomError('token-revoked', "This guest's token was revoked on the host. Have the operator enrol the guest again.");
 
 export type Guests = Awaited<ReturnType<typeof createGuests>>;
 
@@ -86,7 +86,9 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
       sql: "DELETE FROM tokens WHERE state <> 'active' AND valid_until < ?",
       values: [clock.now() - REMEMBER_MS],
     });
-    const guestRows = await store.all<{ vmid: number; enrolled_at: number; scopes: string }>('SELECT vmid, enrolled_at, scopes FROM guests');
+    const guestRows = await store.all<{ vmid: number; enrolled_at: number; scopes: string }>(
+      'SELECT vmid, enrolled_at, scopes FROM guests',
+    );
     for (const { vmid, enrolled_at, scopes } of guestRows) {
       const known = (JSON.parse(scopes) as string[]).filter((scope): scope is Scope => SCOPES.some((one) => one === scope));
       guests.set(vmid, { vmid, enrolledAt: enrolled_at, scopes: known, tokens: new Set(), lastSeenAt: null });
@@ -124,7 +126,9 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
     return { text: makeToken(vmid, secret), hash: hashSecret(secret.toString('base64url')) };
   };
 
-  const bootstrap = (vmid: number, token: string): { bootstrap: Bootstrap } => ({ bootstrap: { vmid, token, endpoints: endpoints() } });
+  const bootstrap = (vmid: number, token: string): { bootstrap: Bootstrap } => ({
+    bootstrap: { vmid, token, endpoints: endpoints() },
+  });
 
   const isLive = (token: Token): boolean =>
     token.state === 'active' || (token.state === 'superseded' && token.validUntil !== null && clock.now() < token.validUntil);
@@ -148,7 +152,10 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
     });
     const guest = found.find((one) => one.vmid === vmid);
     if (guest === undefined) {
-      throw new FelhomError('guest-not-found', `Proxmox shows no guest ${vmid} to the agent. Check the number with "pct list" and "qm list".`);
+      throw new FelhomError(
+        'guest-not-found',
+        `Proxmox shows no guest ${vmid} to the agent. Check the number with "pct list" and "qm list".`,
+      );
     }
     if (guest.node !== proxmox.node) {
       throw new FelhomError('guest-elsewhere', `Guest ${vmid} is on node ${guest.node}. Enrol it with the agent of that node.`);
@@ -188,14 +195,17 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
     inTurn(async () => {
       const guest = enrolled(vmid);
       if (!isEnrolled(guest)) {
-        throw new FelhomError('guest-not-enrolled', `Guest ${vmid} was revoked. Enrol it again with "felhom-agent guest enroll ${vmid}".`);
+        throw new FelhomError(
+          'guest-not-enrolled',
+          `Guest ${vmid} was revoked. Enrol it again with "felhom-agent guest enroll ${vmid}".`,
+        );
       }
       const until = clock.now() + overlapSeconds * 1000;
       const { text, hash } = newToken(vmid);
       await store.write(
         {
-          sql: "UPDATE tokens SET state = 'superseded', valid_until = MIN(COALESCE(valid_until, ?1), ?1) WHERE vmid = ?2 AND state <> 'revoked'",
-          values: [until, vmid],
+          sql: "UPDATE tokens SET state = 'superseded', valid_until = MIN(COALESCE(valid_until, ?), ?) WHERE vmid = ? AND state <> 'revoked'",
+          values: [until, until, vmid],
         },
         insertToken(hash, vmid),
         audit('token-rotated', vmid, { overlap_seconds: overlapSeconds }),
@@ -220,7 +230,10 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
       const guest = enrolled(vmid);
       const now = clock.now();
       await store.write(
-        { sql: "UPDATE tokens SET state = 'revoked', valid_until = ? WHERE vmid = ? AND state <> 'revoked'", values: [now, vmid] },
+        {
+          sql: "UPDATE tokens SET state = 'revoked', valid_until = ? WHERE vmid = ? AND state <> 'revoked'",
+          values: [now, vmid],
+        },
         audit('guest-revoked', vmid),
       );
       for (const token of guest.tokens) {
@@ -264,7 +277,8 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
   /** The stored token that this header proves, or why it proves none. */
   const recognise = (authorization: string | undefined): Token | FelhomError => {
     const text = bearer(authorization);
-    if (text === null) return new FelhomError('token-missing', 'The request carries no token: send "Authorization: Bearer <guest token>".');
+    if (text === null)
+      return new FelhomError('token-missing', 'The request carries no token: send "Authorization: Bearer <guest token>".');
     const parsed = parseToken(text);
     const hash = parsed === null ? null : hashSecret(parsed.secret);
     const token = hash === null ? undefined : tokens.get(hash.toString('hex'));
@@ -274,7 +288,10 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
     if (token.guest.vmid !== parsed.vmid) return new FelhomError('token-wrong-guest', 'This token belongs to another guest.');
     if (token.state === 'revoked') return revoked();
     if (!isLive(token)) {
-      return new FelhomError('token-superseded', 'This token was replaced by a newer one, which the operator gave to this guest.');
+      return new FelhomError(
+        'token-superseded',
+        'This token was replaced by a newer one, which the operator gave to this guest.',
+      );
     }
     return token;
   };
@@ -289,7 +306,10 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
       journal('warning', 'Many requests with bad tokens from one source; no more of them are logged for a minute.', { source });
       const details = JSON.stringify({ source, code: why.code });
       store
-        .write({ sql: "INSERT INTO audit (at, who, what, details) VALUES (?, 'agent', 'token-tries', ?)", values: [clock.now(), details] })
+        .write({
+          sql: "INSERT INTO audit (at, who, what, details) VALUES (?, 'agent', 'token-tries', ?)",
+          values: [clock.now(), details],
+        })
         .catch((error: unknown) => journal('error', 'The audit could not be written.', { cause: String(error) }));
     }
     return new FelhomError('rate-limited', 'Too many requests with a bad token from this address. Wait a minute.');
@@ -312,7 +332,10 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
     if (token instanceof FelhomError) throw refuseFailed(token, source);
     const now = clock.monotonic();
     if (!take(token.bucket, limits().requestsPerSecond, now)) {
-      throw new FelhomError('rate-limited', `More than ${limits().requestsPerSecond} requests a second with this token. Ask less often.`);
+      throw new FelhomError(
+        'rate-limited',
+        `More than ${limits().requestsPerSecond} requests a second with this token. Ask less often.`,
+      );
     }
     if (instance !== undefined) noteInstance(token, instance, now);
     token.guest.lastSeenAt = clock.now();
