@@ -14,7 +14,9 @@ import { readResult } from './ports/record.ts';
 const ownState = async (stateDir: string): Promise<OwnState> => {
   await access(stateDir, constants.R_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
     throw new Error(
-      error.code === 'ENOENT' ? 'it has never run here.' : 'this user may not read its state; try as root or as the user felhom.',
+      error.code === 'ENOENT'
+        ? 'The controller has never run here.'
+        : 'This user may not read it; try as root or as the user felhom.',
     );
   });
   const [loop, hold, last] = await Promise.all([runningLoop(stateDir), markerFile(stateDir).read(), readResult(stateDir)]);

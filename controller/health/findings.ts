@@ -100,12 +100,6 @@ const ownFindings = ({ controller, backup }: Overview): Finding[] => {
   ];
 };
 
-export const findings = (overview: Overview): Finding[] => [
-  ...backupFindings(overview),
-  ...hostFindings(overview),
-  ...ownFindings(overview),
-];
-
 const NEXT: Record<string, string> = {
   'agent-unreachable': `see that the host is on and this guest's network works, then ${ASK_OPERATOR}`,
   'agent-pin-mismatch': 'have this guest enrolled again on the host; until then nothing is sent there',
@@ -124,3 +118,34 @@ export const whyNoAnswer = ({ identity }: Overview): Finding | null => {
     : ASK_OPERATOR;
   return { code, sentence: error, next: NEXT[code] ?? token };
 };
+
+/** What could not be asked is never well. A token without that right is as its owner wants it. */
+const unknownFindings = (overview: Overview): Finding[] => {
+  const parts = {
+    host: 'How the host is',
+    storage: "This guest's storage",
+    backup: 'The last backup',
+    controller: "The controller's own state",
+  } as const;
+  const noAnswer = whyNoAnswer(overview);
+  if (noAnswer) return [noAnswer];
+  return Object.entries(parts).flatMap(([key, what]) => {
+    const part = overview[key as keyof typeof parts];
+    return part.known || part.code === 'scope-missing'
+      ? []
+      : [
+          {
+            code: 'not-known',
+            sentence: `${what} is not known: ${part.error}`,
+            next: NEXT[part.code] ?? 'look again in a minute',
+          },
+        ];
+  });
+};
+
+export const findings = (overview: Overview): Finding[] => [
+  ...unknownFindings(overview),
+  ...backupFindings(overview),
+  ...hostFindings(overview),
+  ...ownFindings(overview),
+];

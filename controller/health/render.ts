@@ -119,14 +119,18 @@ const findingLines = (list: Finding[]): string[] =>
     ? ['All is well.']
     : ['What needs attention', ...list.flatMap(({ sentence, next }) => [...wrap('  - ', sentence), ...wrap('    next: ', next)])];
 
+const answeredBlocks = (overview: Overview): string[] => [
+  ...healthBlock(overview),
+  ...targetsBlock(overview),
+  ...guestBlock(overview),
+  ...backupBlock(overview),
+];
+
 /** The whole screen, with its last newline. */
 export const render = (overview: Overview): string =>
   [
     ...identityBlock(overview),
-    ...healthBlock(overview),
-    ...targetsBlock(overview),
-    ...guestBlock(overview),
-    ...backupBlock(overview),
+    ...(overview.identity.known ? answeredBlocks(overview) : []),
     ...ownBlock(overview),
     ...findingLines(findings(overview)),
     '',

@@ -7,7 +7,7 @@ import { afterAwake } from '../awake.ts';
 import { AgentError, ownError } from './agent-error.ts';
 import { readAnswer } from './answer.ts';
 import type { BootstrapSource, Trust } from './bootstrap.ts';
-import { ConnectFailed, type PinnedPool, pinnedPool } from './pinned-pool.ts';
+import { ConnectFailed, type PinnedPool, pinnedPool, request } from './pinned-pool.ts';
 
 export type Where = Pick<Bootstrap, 'vmid' | 'endpoints'>;
 
@@ -94,7 +94,7 @@ export const createAgentClient = ({ source, clock, instance }: ClientPorts): Age
   };
 
   const send = async (pool: PinnedPool, { bootstrap }: Trust, endpoint: AnyEndpoint, options: Options): Promise<Answer> => {
-    const { statusCode, body } = await pool.request({
+    const { statusCode, body } = await request(pool, {
       method: endpoint.method,
       path: target(endpoint, options),
       headers: {

@@ -6,9 +6,19 @@ import type { Pool as UndiciPool } from 'undici';
 import type { Bootstrap } from '#shared/bootstrap';
 import { connectPinned } from '#shared/pin';
 
-// The whole of undici costs 9 MB more than its pool, in a process that may use 70.
-const Pool = createRequire(import.meta.url)('undici/lib/dispatcher/pool.js') as typeof UndiciPool;
+// The whole of undici costs 9 MB more than its pool and one call, in a process that may use 70.
+const part = createRequire(import.meta.url);
+const Pool = part('undici/lib/dispatcher/pool.js') as typeof UndiciPool;
+const requestBy = part('undici/lib/api/api-request.js') as (
+  this: UndiciPool,
+  options: RequestOptions,
+) => ReturnType<UndiciPool['request']>;
+
+type RequestOptions = Parameters<UndiciPool['request']>[0];
 export type PinnedPool = UndiciPool;
+
+export const request = (pool: PinnedPool, options: RequestOptions): ReturnType<UndiciPool['request']> =>
+  requestBy.call(pool, options);
 
 const CONNECT_TIMEOUT_MS = 5000;
 const MAX_ANSWER_BYTES = 1024 * 1024;

@@ -184,4 +184,13 @@ test('an agent that does not answer: what failed, and what to try', () => {
     next: expect.stringContaining('felhom-agent guest enroll'),
   });
   expect(render(overview)).toContain('not known: There is no bootstrap file.');
+  expect(render(overview)).not.toContain('All is well');
+});
+
+test.each([
+  ['timed out', 'internal', ['not-known']],
+  ['is not allowed to this token', 'scope-missing', []],
+])('a part that %s', (_what, code, codes) => {
+  const overview = { ...well(), storage: { known: false, code, error: 'No.' } as const };
+  expect(findings(overview).map((finding) => finding.code)).toEqual(codes);
 });
