@@ -1,0 +1,128 @@
+/** Tasks: those whose start the recording lacks are put into the list; those started here are waited for. */
+
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { taskLogFile } from '../tasks.ts';
+import { parseUpid, splitTokenUser } from '../upid.ts';
+import type { Task } from '../world.ts';
+import type { Scene } from './assume.ts';
+import { callerOf, dataOf, isObject, type JsonObject, pathOf, queryOf, rowsOf } from './exchange.ts';
+
+/** A task of the recording that was not started here. */
+const seed = (scene: Scene, recorded: string): Task | undefined => {
+  const { pve, session, knowledge } = scene;
+  const upid = session.knows(recorded) ?? recorded;
+  const there = pve.world.tasks.find((t) => t.upid === upid);
+  if (there) return there;
+  const parsed = parseUpid(recorded);
+  if (!parsed || parsed.node !== pve.world.node) return undefined;
+  const known = knowledge.tasks.get(recorded);
+  const { node, pid, pstart, starttime, type, id, fullUser } = parsed;
+  const log = known?.log ?? known?.runningLog ?? [known?.exitstatus === 'OK' ? 'TASK OK' : `TASK ERROR: ${known?.exitstatus}`];
+  const task: Task = { upid, node, pid, pstart, starttime, type, id, ...splitTokenUser(fullUser), log: [...log] };
+  if (known?.exitstatus !== undefined) {
+    task.exitstatus = known.exitstatus;
+    task.endtime = known.endtime ?? starttime;
+  }
+  pve.world.tasks.push(task);
+  mkdirSync(dirname(taskLogFile(pve.files, task)), { recursive: true });
+  appendFileSync(taskLogFile(pve.files, task), log.map((line) => `${line}\n`).join(''));
+  return task;
+};
+
+const IN_A_ROW = ['start', 'limit', 'vmid', 'typefilter', 'userfilter', 'since', 'until', 'errors', 'statusfilter', 'source'];
+
+/** The list shows how each task ended on the recorded machine; a complete list also says which tasks there are. */
+const fromList = (scene: Scene): void => {
+  const { pve, session, exchange } = scene;
+  const rows = rowsOf(exchange);
+  for (const row of [...rows].reverse()) {
+    const task = seed(scene, String(row.upid));
+    const runs = row.status === 'RUNNING' || (row.status === undefined && row.endtime === undefined);
+    if (task === undefined) continue;
+    if (runs) delete task.exitstatus;
+    else {
+      task.exitstatus = String(row.status);
+      task.endtime = Number(row.endtime);
+    }
+  }
+  const complete = !IN_A_ROW.some((key) => key !== 'limit' && queryOf(exchange).has(key)) && total(scene) === rows.length;
+  if (!complete || pathOf(exchange)[0] !== 'nodes') return;
+  const shown = new Set(rows.map((row) => session.knows(String(row.upid)) ?? String(row.upid)));
+  pve.world.tasks = pve.world.tasks.filter((t) => t.exitstatus === undefined || shown.has(t.upid));
+};
+
+const total = ({ exchange }: Scene): number => Number(isObject(exchange.response.body) ? (exchange.response.body.total ?? 0) : 0);
+
+const short = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The longest a worker of this run may take. */
+const PATIENCE_MS = 8_000;
+
+const waitForEnd = async (scene: Scene, recorded: string): Promise<void> => {
+  const { pve, session } = scene;
+  const own = session.knows(recorded);
+  if (own === undefined) return;
+  pve.vzdumpFaults.hang = undefined;
+  await Promise.race([pve.taskEnded(own), short(PATIENCE_MS)]);
+};
+
+/** How the answer shows the task: still running, or ended. */
+const shownEnded = (scene: Scene, recorded: string): boolean => {
+  const data = dataOf(scene.exchange);
+  if (isObject(data) && data.status === 'running') return false;
+  const known = scene.knowledge.tasks.get(recorded);
+  return known?.runningAt === undefined || known.runningAt < scene.index;
+};
+
+/** A worker that the recorded session killed between the exchanges. */
+const wasKilled = (scene: Scene, recorded: string): boolean => {
+  const data = dataOf(scene.exchange);
+  const known = scene.knowledge.tasks.get(recorded);
+  return isObject(data) && data.exitstatus === 'unexpected status' && known?.runningLog !== undefined;
+};
+
+const forOne = async (scene: Scene, recorded: string, what: string | undefined): Promise<void> => {
+  const { session, exchange } = scene;
+  if (exchange.response.status !== 200 && exchange.response.status !== 403) return;
+  if (what === 'log' && /^unable to open file/.test(String((rowsOf(exchange)[0] as JsonObject | undefined)?.t))) return;
+  const own = session.knows(recorded);
+  if (own === undefined) {
+    const task = seed(scene, recorded);
+    const data = dataOf(exchange);
+    if (task && isObject(data) && data.status === 'stopped') {
+      task.exitstatus = String(data.exitstatus);
+      task.endtime ??= task.starttime;
+    }
+    return;
+  }
+  if (exchange.request.method !== 'GET') return;
+  if (wasKilled(scene, recorded)) await killWorker(scene, own);
+  else if (shownEnded(scene, recorded)) await waitForEnd(scene, recorded);
+  else await short(150);
+};
+
+const killWorker = async ({ pve }: Scene, own: string): Promise<void> => {
+  pve.vzdumpFaults.dieAt = /./;
+  pve.vzdumpFaults.hang = undefined;
+  await Promise.race([pve.taskEnded(own), short(PATIENCE_MS)]);
+  pve.vzdumpFaults.dieAt = undefined;
+};
+
+export const assumeTasks = async (scene: Scene): Promise<void> => {
+  const { exchange } = scene;
+  const [first, node, tasks, upid, what] = pathOf(exchange);
+  const list = (first === 'nodes' && tasks === 'tasks' && upid === undefined) || (first === 'cluster' && node === 'tasks');
+  if (list && exchange.response.status === 200) {
+    await settle(scene);
+    fromList(scene);
+    // What a filter leaves out is not known: rows of this run that it would let through go.
+    if (rowsOf(exchange).length === 0 && callerOf(exchange) === undefined) return;
+  }
+  if (first === 'nodes' && tasks === 'tasks' && upid !== undefined) await forOne(scene, upid, what);
+};
+
+/** Everything that the list shows as ended has ended here too. */
+const settle = async (scene: Scene): Promise<void> => {
+  for (const row of rowsOf(scene.exchange)) if (row.endtime !== undefined) await waitForEnd(scene, String(row.upid));
+};

@@ -1,0 +1,86 @@
+/** The recorded exchanges: one request with the answer a real server gave. */
+
+import { readFileSync } from 'node:fs';
+import { fixturePath } from '../fixtures.ts';
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+export interface Recorded {
+  status: number;
+  reason: string;
+  headers?: Record<string, string>;
+  body?: Json;
+  /** The whole answer of a raw exchange. */
+  text?: string;
+}
+
+export interface Exchange {
+  name: string;
+  /** Sent as bytes on a bare socket. */
+  raw?: boolean;
+  request: { method: string; path: string; headers: Record<string, string | number>; body?: string; text?: string };
+  response: Recorded;
+}
+
+export const loadExchanges = (file = process.env.FELHOM_PVE_EXCHANGES): Exchange[] =>
+  readFileSync(file ?? fixturePath('exchanges.jsonl'), 'utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => JSON.parse(line) as Exchange);
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** `data` of a JSON answer. */
+export const dataOf = (e: Exchange): Json | undefined => (isObject(e.response.body) ? e.response.body.data : undefined);
+
+export const rowsOf = (e: Exchange): JsonObject[] => {
+  const data = dataOf(e);
+  return Array.isArray(data) ? data.filter(isObject) : [];
+};
+
+export const messageOf = (e: Exchange): string =>
+  isObject(e.response.body) && typeof e.response.body.message === 'string' ? e.response.body.message : '';
+
+/** The API path without format, query and encoding, split in components. */
+export const pathOf = (e: Exchange): string[] => {
+  const path = /^\/api2\/[^/]+\/?([^?]*)/.exec(e.request.path ?? '')?.[1] ?? '';
+  return path
+    .split('/')
+    .filter(Boolean)
+    .map((part) => decodeURIComponent(part));
+};
+
+export const queryOf = (e: Exchange): URLSearchParams => new URLSearchParams((e.request.path ?? '').split('?')[1] ?? '');
+
+/** Fields of a form or JSON body. */
+export const bodyOf = (e: Exchange): Record<string, string> => {
+  const body = e.request.body ?? '';
+  if (!body.startsWith('{')) return Object.fromEntries(new URLSearchParams(body));
+  try {
+    return Object.fromEntries(Object.entries(JSON.parse(body) as JsonObject).map(([key, value]) => [key, String(value)]));
+  } catch {
+    return {};
+  }
+};
+
+export const header = (e: Exchange, name: string): string => {
+  const found = Object.entries(e.request.headers ?? {}).find(([key]) => key.toLowerCase() === name);
+  return found ? String(found[1]) : '';
+};
+
+/** Who asks: `user@realm!token` or `user@realm`. */
+export const callerOf = (e: Exchange): string | undefined => {
+  const token = /^PVEAPIToken[= ]([^=]+)=/.exec(decodeURIComponent(header(e, 'authorization')))?.[1];
+  const ticket = /PVE(?:AuthCookie=PVE)?:([^:!]+@[^:]+):/.exec(
+    decodeURIComponent(`${header(e, 'cookie')} ${header(e, 'authorization')}`),
+  )?.[1];
+  return token ?? ticket;
+};
+
+/** When the answer was given, in milliseconds since 1970. */
+export const dateOf = (e: Exchange): number | undefined => {
+  const date = e.response.headers?.Date ?? e.response.headers?.date;
+  return date === undefined ? undefined : Date.parse(date);
+};

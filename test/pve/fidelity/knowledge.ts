@@ -1,0 +1,136 @@
+/** What a whole recording tells about the server it came from: configurations, tasks, tokens, by the place where it was said. */
+
+import { bodyOf, dataOf, type Exchange, isObject, type JsonObject, pathOf, rowsOf } from './exchange.ts';
+
+export interface TaskKnowledge {
+  /** Of every task the recording has seen: how it ended, with its whole log where that was read. */
+  exitstatus?: string;
+  log?: string[];
+  /** The log as it stood while the task ran. */
+  runningLog?: string[];
+  endtime?: number;
+  /** Where its UPID was handed out, and where it was last seen running. */
+  startedAt?: number;
+  runningAt?: number;
+}
+
+interface Reading<T> {
+  index: number;
+  value: T;
+}
+
+export interface Knowledge {
+  node: string;
+  tasks: Map<string, TaskKnowledge>;
+  /** Guests' configurations by id, in order. */
+  configs: Map<number, Reading<JsonObject>[]>;
+  storages: Map<string, Reading<JsonObject>[]>;
+  acls: Reading<JsonObject[]>[];
+  /** privsep by `user@realm!token`. */
+  tokens: Map<string, boolean>;
+}
+
+/** What was known at a place: the last reading before it, else the first after it. */
+export const at = <T>(readings: Reading<T>[] | undefined, index: number): T | undefined =>
+  (readings?.findLast((r) => r.index <= index) ?? readings?.[0])?.value;
+
+const push = <K, T>(map: Map<K, Reading<T>[]>, key: K, index: number, value: T): void => {
+  map.set(key, [...(map.get(key) ?? []), { index, value }]);
+};
+
+const task = (k: Knowledge, upid: string): TaskKnowledge => {
+  const known = k.tasks.get(upid) ?? {};
+  k.tasks.set(upid, known);
+  return known;
+};
+
+const collectTask = (k: Knowledge, e: Exchange, index: number): void => {
+  const data = dataOf(e);
+  if (typeof data === 'string' && data.startsWith('UPID:')) task(k, data).startedAt = index;
+  const [, , tasks, upid = '', what] = pathOf(e);
+  if (tasks === 'tasks' && what === 'status' && isObject(data)) {
+    if (data.status === 'running') task(k, upid).runningAt = index;
+    else task(k, upid).exitstatus = String(data.exitstatus);
+  }
+  if (
+    tasks === 'tasks' &&
+    what === 'log' &&
+    Array.isArray(data) &&
+    data.length > 0 &&
+    !/[?&](?:start|limit)=[1-9]/.test(e.request.path)
+  ) {
+    const lines = rowsOf(e).map((row) => String(row.t));
+    if (/^unable to open file/.test(lines[0] ?? '')) return;
+    if (/^TASK /.test(lines.at(-1) ?? '') || task(k, upid).exitstatus !== undefined) task(k, upid).log = lines;
+    else task(k, upid).runningLog = lines;
+  }
+  for (const row of rowsOf(e)) {
+    if (typeof row.upid !== 'string') continue;
+    if (row.status === 'RUNNING' || (row.status === undefined && row.endtime === undefined)) task(k, row.upid).runningAt = index;
+    else if (typeof row.status === 'string') task(k, row.upid).exitstatus = row.status;
+    if (typeof row.endtime === 'number') task(k, row.upid).endtime = row.endtime;
+  }
+};
+
+const collectGuest = (k: Knowledge, e: Exchange, index: number): void => {
+  const [, , kind, vmid, what, ...more] = pathOf(e);
+  if (kind !== 'lxc' && kind !== 'qemu') return;
+  const data = dataOf(e);
+  const type = { type: kind };
+  if (what === 'config' && more.length === 0 && isObject(data)) push(k.configs, Number(vmid), index, { ...data, ...type });
+  if (what === 'pending' && Array.isArray(data))
+    push(k.configs, Number(vmid), index, {
+      ...Object.fromEntries(rowsOf(e).map((row) => [String(row.key), row.value ?? ''])),
+      ...type,
+    });
+};
+
+const collectStorage = (k: Knowledge, e: Exchange, index: number): void => {
+  const [first, id] = pathOf(e);
+  if (first !== 'storage' || e.response.status !== 200) return;
+  const data = dataOf(e);
+  if (e.request.method === 'GET')
+    for (const row of id === undefined ? rowsOf(e) : isObject(data) ? [data] : [])
+      push(k.storages, String(row.storage), index, row);
+  else if (e.request.method === 'POST') push(k.storages, bodyOf(e).storage ?? '', index, bodyOf(e));
+};
+
+const collectToken = (k: Knowledge, e: Exchange): void => {
+  const [access, users, userid = '', token, tokenid] = pathOf(e);
+  if (access !== 'access' || users !== 'users') return;
+  const data = dataOf(e);
+  if (e.request.method === 'POST' && token === 'token' && e.response.status === 200)
+    k.tokens.set(`${userid}!${tokenid}`, bodyOf(e).privsep !== '0');
+  for (const row of rowsOf(e)) {
+    const list = Array.isArray(row.tokens) ? row.tokens.filter(isObject) : [];
+    for (const t of list) k.tokens.set(`${String(row.userid)}!${String(t.tokenid)}`, t.privsep === 1);
+    if (token === 'token' && row.tokenid !== undefined) k.tokens.set(`${userid}!${String(row.tokenid)}`, row.privsep === 1);
+  }
+  if (isObject(data) && isObject(data.tokens))
+    for (const [id, t] of Object.entries(data.tokens)) k.tokens.set(`${userid}!${id}`, isObject(t) && t.privsep === 1);
+};
+
+export const collect = (exchanges: Exchange[]): Knowledge => {
+  const named = exchanges
+    .filter((e) => e.response.status === 200)
+    .map((e) => pathOf(e))
+    .find((path) => path[0] === 'nodes' && path[1] !== undefined);
+  const k: Knowledge = {
+    node: named?.[1] ?? 'pve1',
+    tasks: new Map(),
+    configs: new Map(),
+    storages: new Map(),
+    acls: [],
+    tokens: new Map(),
+  };
+  for (const [index, e] of exchanges.entries()) {
+    if (e.raw) continue;
+    collectTask(k, e, index);
+    collectGuest(k, e, index);
+    collectStorage(k, e, index);
+    collectToken(k, e);
+    if (e.request.method === 'GET' && pathOf(e).join('/') === 'access/acl' && rowsOf(e).length > 0)
+      k.acls.push({ index, value: rowsOf(e) });
+  }
+  return k;
+};
