@@ -12,6 +12,7 @@ import {
   ARCHIVE_MISSING,
   failureSentence,
   LISTING_UNKNOWN,
+  LOG_UNKNOWN,
   LOG_UNREADABLE,
   NEVER_STARTED,
   refusalSentence,
@@ -67,7 +68,10 @@ export const createCarrier = ({ proxmox, taskLog, clock, journal, jobs, publish,
     }
   };
   /** Goes on without the row where it cannot be written at once. */
-  const keepSoon = (job: Job): Promise<void> => Promise.race([keep(job), pause(SAVE_PATIENCE_MS)]);
+  const keepSoon = async (job: Job): Promise<void> => {
+    const kept = new AbortController();
+    await Promise.race([keep(job).finally(() => kept.abort()), sleep(clock, SAVE_PATIENCE_MS, kept.signal)]);
+  };
 
   /** Undefined: there is none. */
   const findTask = async (job: Job): Promise<TaskRow | undefined | Stopped> => {
@@ -198,6 +202,7 @@ export const createCarrier = ({ proxmox, taskLog, clock, journal, jobs, publish,
     if (warnings.length === 0 && outcome.warnings > 0) warnings.push(`Proxmox counted warnings: ${outcome.warnings}.`);
     if (found === 'unknown') warnings.push(LISTING_UNKNOWN);
     if (!whole) warnings.push(LOG_UNREADABLE);
+    else if (facts.pointLine === null) warnings.push(LOG_UNKNOWN);
     const known = { state: 'done', label: labelOf(facts), warnings } as const;
     if (found !== 'unknown') return { ...known, archive: found.volid, sizeBytes: found.sizeBytes };
     return { ...known, archive: facts.archive === '' ? '' : volidOf(job.storage, facts.archive) };

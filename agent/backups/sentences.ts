@@ -7,6 +7,8 @@ export const NEVER_STARTED = 'The backup was never started: Proxmox did not conf
 export const ARCHIVE_MISSING = 'Proxmox says that the backup is done, but its archive is not in the backup storage.';
 export const LISTING_UNKNOWN = 'The backup storage could not be asked whether the archive is there.';
 export const LOG_UNREADABLE = "The backup's log could not be read to its end, so less is known about the archive than usual.";
+export const LOG_UNKNOWN =
+  "Proxmox's log of this backup has words that felhom does not know, so the archive's consistency is not proved.";
 const OTHER = "The backup failed on the host; the host's journal says why.";
 
 /** The first that matches what Proxmox said. */

@@ -41,6 +41,8 @@ export const createNode = (clock: Clock) => {
     away: false,
     listingFails: false,
     forgetful: false,
+    /** Called when a POST arrives. */
+    onPost: () => {},
     guests: [
       { vmid: 101, type: 'lxc', node: NODE, name: 'ct101', status: 'running', lock: '' },
       { vmid: 102, type: 'lxc', node: NODE, name: 'ct102', status: 'running', lock: '' },
@@ -87,6 +89,7 @@ export const createNode = (clock: Clock) => {
 
   const post = async (request: VzdumpRequest): Promise<string> => {
     node.posts += 1;
+    node.onPost();
     const { fate } = node;
     if (fate === 'lost before') return forever();
     if (typeof fate === 'object') {
@@ -174,7 +177,7 @@ const createDatabase = () => {
   return { store, rows, fault };
 };
 
-export const setup = () => {
+export const setup = ({ minIntervalMs = HOUR } = {}) => {
   const time = fakeClock(Date.UTC(2026, 10, 21, 22, 30));
   const { node, proxmox, taskLog } = createNode(time.clock);
   const { store, rows, fault } = createDatabase();
@@ -191,7 +194,7 @@ export const setup = () => {
       journal: (level, sentence, fields) => {
         if (living) journal.push(`${level} ${sentence} ${JSON.stringify(fields ?? {})}`);
       },
-      settings: () => ({ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR, minIntervalMs: HOUR }),
+      settings: () => ({ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR, minIntervalMs }),
     });
     await backups.resume();
     const peek = (vmid = 101) => backups.status(vmid, {}, new AbortController().signal);

@@ -81,6 +81,22 @@ describe('one job, one vzdump', () => {
     expect(node.posts).toBe(2);
   });
 
+  test('the intent is on disk before Proxmox is asked; without it nothing is', async () => {
+    const { node, rows, fault, settle, startAgent } = setup();
+    const agent = await startAgent();
+    fault.full = true;
+    await expect(agent.start(101, {})).rejects.toThrow('full');
+    await settle();
+    expect([node.posts, (await agent.peek()).phase]).toEqual([0, 'idle']);
+    fault.full = false;
+    const written: unknown[] = [];
+    node.onPost = () => written.push(...rows());
+    await agent.start(101, {});
+    await settle();
+    expect(written).toMatchObject([{ vmid: 101, state: 'intent', upid: '' }]);
+    expect(rows()).toMatchObject([{ state: 'running', upid: node.tasks[0]?.upid }]);
+  });
+
   test('a start within min_interval of the last one is refused with when', async () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
@@ -134,16 +150,33 @@ describe('a POST in doubt', () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
     node.fate = { error: proxmoxError(0, 'unknown') };
-    // None of these is it: another guest's, another user's, one from before.
-    node.addTask(102);
-    node.addTask(101, 'root@pam');
+    node.addTask(101);
     await advance(10_000);
     await agent.start(101, {});
-    await advance(59_000);
+    await advance(3000);
+    // Nor is any of these it: another guest's, another user's; the one above is too old.
+    node.addTask(102);
+    node.addTask(101, 'root@pam');
+    node.addTask(101, 'felhom@pve!old');
+    await advance(56_000);
     expect(await agent.peek()).toMatchObject({ phase: 'running' });
     await advance(4000);
     expect(await agent.peek()).toMatchObject({ phase: 'failed', error: expect.stringContaining('never started'), upid: '' });
     expect(node.posts).toBe(1);
+  });
+
+  test("the guest's backup of a moment ago is not taken for this one", async () => {
+    const { node, advance, startAgent } = setup({ minIntervalMs: 0 });
+    const agent = await startAgent();
+    await agent.start(101, {});
+    await advance(100);
+    node.write(...LOG);
+    node.end('OK');
+    await advance(1000);
+    node.fate = { error: proxmoxError(0, 'unknown') };
+    const { job_id } = await agent.start(101, {});
+    await advance(64_000);
+    expect(await agent.peek()).toMatchObject({ job_id, phase: 'failed', error: expect.stringContaining('never started') });
   });
 
   test('while the task list cannot be asked, nothing is concluded', async () => {
@@ -193,6 +226,25 @@ describe('killed', () => {
     await all.settle();
     agent.kill();
     await finish(all, index);
+  });
+
+  test('the consistency point is on disk at once, and stays when it was first seen', async () => {
+    const { node, advance, settle, startAgent, rows } = setup();
+    const agent = await startAgent();
+    await agent.start(101, {});
+    await advance(200);
+    node.write(...LOG.slice(0, POINT + 1));
+    await settle();
+    const { consistency_point_at } = await agent.peek();
+    expect(rows()[0]?.consistency_point_at).toBe(Date.parse(consistency_point_at ?? ''));
+    agent.kill();
+    await advance(60_000);
+    const next = await startAgent();
+    await advance(1000);
+    node.write(...LOG.slice(POINT + 1));
+    node.end('OK');
+    await advance(5000);
+    expect(await next.peek()).toMatchObject({ phase: 'done', consistency_point_at });
   });
 
   test('before the answer to the POST', async () => {
