@@ -18,7 +18,10 @@ const movable = () => {
       return () => clearTimeout(timer);
     },
   };
-  return { clock, move: (ms: number) => void (offset += ms) };
+  const move = (ms: number): void => {
+    offset += ms;
+  };
+  return { clock, move };
 };
 
 const secretOf = (token: string) => token.slice(token.indexOf('_', 4) + 1);
