@@ -1,7 +1,7 @@
 /** What the command line asks the running agent over the root-only socket. */
 import { Type } from 'typebox';
 import { Bootstrap } from '../bootstrap.ts';
-import { endpoint, type TypeOf, typed } from '../endpoint.ts';
+import { endpoint, type Typed, type TypeOf, typed } from '../endpoint.ts';
 import { Scope, Timestamp, Vmid } from '../ids.ts';
 import { nullable } from './values.ts';
 
@@ -29,7 +29,7 @@ export const listGuests = endpoint({
 });
 
 /** The token is in this answer and nowhere else. */
-export const Enrolment = typed(Type.Object({ bootstrap: Bootstrap }));
+export const Enrolment: Typed<{ bootstrap: Bootstrap }> = Type.Object({ bootstrap: Bootstrap });
 
 export const enrollGuest = endpoint({
   method: 'POST',

@@ -1,0 +1,76 @@
+/** The configuration files that the demo, the tests and the bench give to the real programs. */
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { BACKUP_STORAGE, type DemoHost } from './host.ts';
+
+const writeSecret = (path: string, text: string): string => {
+  writeFileSync(path, text, { mode: 0o600 });
+  chmodSync(path, 0o600);
+  return path;
+};
+
+export interface AgentFileOptions {
+  dir: string;
+  port: number;
+  limits?: { requests_per_second: number; streams: number };
+  backup?: Record<string, string>;
+}
+
+/** Writes `agent.yaml` and the token's file; answers the former's path. */
+export const writeAgentConfig = ({ pve, token }: DemoHost, { dir, port, limits, backup }: AgentFileOptions): string => {
+  const agentDir = join(dir, 'agent');
+  mkdirSync(agentDir, { recursive: true, mode: 0o700 });
+  const config = {
+    listen: [{ address: '127.0.0.1', port }],
+    state_dir: join(agentDir, 'state'),
+    runtime_dir: join(agentDir, 'run'),
+    proxmox: {
+      endpoint: pve.endpoint,
+      token_file: writeSecret(join(agentDir, 'proxmox.token'), `${token}\n`),
+      config_dir: pve.files.configDir,
+      task_log_dir: pve.files.taskLogDir,
+    },
+    // On a real host an hour lies between two backups; here you may ask as often as you like.
+    backup: { storage: BACKUP_STORAGE, min_interval: '0s', ...backup },
+    ...(limits ? { limits } : {}),
+  };
+  const path = join(agentDir, 'agent.yaml');
+  writeFileSync(path, stringify(config));
+  return path;
+};
+
+/** Where the guest's own files lie on this machine. */
+const inGuest = (dir: string, vmid: number, path: string) => join(dir, 'guests', String(vmid), 'rootfs', path);
+
+/**
+ * Writes `bootstrap.json`, `controller.yaml` and `quiesce.yaml` into the guest, so that they are in its backups as well;
+ * its `/run` lies beside, as a tmpfs would.
+ */
+export const writeGuestFiles = (dir: string, vmid: number, bootstrap: string, poll: string) => {
+  const etc = inGuest(dir, vmid, 'etc/felhom');
+  mkdirSync(etc, { recursive: true, mode: 0o700 });
+  // The demo's one application: a service that a file tells to stand still.
+  const standStill = inGuest(dir, vmid, 'srv/notes/.stand-still');
+  const quiesce = {
+    apps: [
+      {
+        name: 'notes',
+        adapter: 'command',
+        pre: { argv: ['/usr/bin/touch', standStill], timeout: '10s' },
+        post: { argv: ['/bin/rm', '-f', standStill], timeout: '10s' },
+      },
+    ],
+  };
+  const controller = {
+    bootstrap: writeSecret(join(etc, 'bootstrap.json'), bootstrap),
+    quiesce: join(etc, 'quiesce.yaml'),
+    state_dir: inGuest(dir, vmid, 'var/lib/felhom-controller'),
+    runtime_dir: join(dir, 'guests', String(vmid), 'run'),
+    poll,
+  };
+  writeFileSync(controller.quiesce, stringify(quiesce));
+  const config = join(etc, 'controller.yaml');
+  writeFileSync(config, stringify(controller));
+  return { config, bootstrap: controller.bootstrap };
+};

@@ -1,0 +1,104 @@
+/** The simulated host of the demo, the contract tests and the bench: one node, containers that run, a drive for backups. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Pve, startPve } from '../pve/server.ts';
+import type { Guest, Storage, World } from '../pve/world.ts';
+
+export const BACKUP_STORAGE = 'usb-backup';
+const GIB = 1024 ** 3;
+
+export interface DemoHostOptions {
+  /** Everything the host keeps lies below. */
+  dir: string;
+  vmids: readonly number[];
+  /** 0: a free one. */
+  port?: number;
+  /** Milliseconds between two lines of a vzdump log. */
+  lineDelayMs?: number;
+  /** How long a refused login is held back; a real server takes three seconds. */
+  unauthorizedDelayMs?: number;
+}
+
+export interface DemoHost {
+  pve: Pve;
+  /** `user@realm!name=uuid`, with no more rights than a real host's agent gets. */
+  token: string;
+}
+
+const storage = (name: string, type: string, content: string, path: string, more: Partial<Storage> = {}): Storage => ({
+  storage: name,
+  type,
+  config: { content, path },
+  active: true,
+  hung: false,
+  total: 64 * GIB,
+  used: 21 * GIB,
+  avail: 43 * GIB,
+  archives: [],
+  volumes: [],
+  snapshots: false,
+  ...more,
+});
+
+/** A running container with one volume, whose root file system is a real directory with a few files. */
+export const container = (vmid: number, dir: string): Guest => {
+  const rootfs = join(dir, 'guests', String(vmid), 'rootfs');
+  mkdirSync(join(rootfs, 'srv/notes'), { recursive: true });
+  writeFileSync(join(rootfs, 'srv/notes/hello.txt'), `This file lives in guest ${vmid} and will be in its backup.\n`);
+  return {
+    vmid,
+    type: 'lxc',
+    config: {
+      arch: 'amd64',
+      cores: 2,
+      hostname: `guest${vmid}`,
+      memory: 1024,
+      ostype: 'debian',
+      rootfs: `local-btrfs:${vmid}/vm-${vmid}-disk-0.subvol,size=8G`,
+      swap: 512,
+      unprivileged: 1,
+    },
+    snapshots: {},
+    status: 'running',
+    paused: false,
+    pid: 100_000 + vmid,
+    startedAt: Math.floor(Date.now() / 1000) - 3600,
+    guestAgentRuns: false,
+    directories: { rootfs },
+  };
+};
+
+const furnish = (world: World, { dir, vmids }: DemoHostOptions): void => {
+  for (const name of ['local', 'local-btrfs', BACKUP_STORAGE]) mkdirSync(join(dir, 'storage', name), { recursive: true });
+  const at = (name: string) => join(dir, 'storage', name);
+  world.storages.clear();
+  world.storages.set('local', storage('local', 'dir', 'iso,vztmpl', at('local')));
+  world.storages.set('local-btrfs', storage('local-btrfs', 'btrfs', 'images,rootdir', at('local-btrfs'), { snapshots: true }));
+  world.storages.set(BACKUP_STORAGE, storage(BACKUP_STORAGE, 'dir', 'backup', at(BACKUP_STORAGE)));
+  world.guests.clear();
+  for (const vmid of vmids) world.guests.set(vmid, container(vmid, dir));
+  // What README's "On a real host" sets up: the same rights for the user and, separated, for its token.
+  world.roles.set('FelhomAgent', ['VM.Audit', 'VM.Backup', 'Sys.Audit', 'Datastore.Audit']);
+  world.roles.set('FelhomBackupStore', ['Datastore.Audit', 'Datastore.AllocateSpace', 'Datastore.Allocate']);
+  const user = 'felhom@pve';
+  world.users.set(user, { userid: user, enable: true, expire: 0, groups: [], extra: {}, tokens: {} });
+  for (const [type, ugid] of [
+    ['user', user],
+    ['token', `${user}!${world.node}`],
+  ] as const) {
+    world.acl.push({ path: '/', roleid: 'FelhomAgent', type, ugid, propagate: true });
+    world.acl.push({ path: `/storage/${BACKUP_STORAGE}`, roleid: 'FelhomBackupStore', type, ugid, propagate: true });
+  }
+};
+
+export const startDemoHost = async (options: DemoHostOptions): Promise<DemoHost> => {
+  const pve = await startPve({
+    dir: join(options.dir, 'pve'),
+    node: 'pve1',
+    ...(options.port === undefined ? {} : { port: options.port }),
+    ...(options.lineDelayMs === undefined ? {} : { lineDelayMs: options.lineDelayMs }),
+    ...(options.unauthorizedDelayMs === undefined ? {} : { unauthorizedDelayMs: options.unauthorizedDelayMs }),
+    world: (world) => furnish(world, options),
+  });
+  return { pve, token: pve.addToken('felhom@pve', 'pve1', { privsep: true }) };
+};

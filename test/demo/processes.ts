@@ -1,0 +1,53 @@
+/** The real programs as child processes, stopped by their process id. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** The compiled program: the demo and the bench run what would be installed. */
+const program = (name: 'agent' | 'controller'): string => {
+  const root = new URL(import.meta.url.includes('/dist/') ? '../../' : '../../dist/', import.meta.url);
+  return fileURLToPath(new URL(`${name}/main.js`, root));
+};
+
+/** The flags of the shipped units. */
+export const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64'];
+
+/** Ends the child when this process is killed without a chance to do so (prctl(2), PR_SET_PDEATHSIG). */
+const SETPRIV = '/usr/bin/setpriv';
+
+export const start = (name: 'agent' | 'controller', args: readonly string[], onLine: (line: string) => void): ChildProcess => {
+  const argv = [process.execPath, ...NODE_FLAGS, program(name), ...args];
+  const child = existsSync(SETPRIV)
+    ? spawn(SETPRIV, ['--pdeathsig', 'TERM', ...argv], { stdio: ['ignore', 'pipe', 'pipe'] })
+    : spawn(process.execPath, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const stream of [child.stdout, child.stderr]) {
+    let rest = '';
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) onLine(line);
+    });
+  }
+  return child;
+};
+
+/** Runs a program's command to its end; rejects with what it said when it fails. */
+export const run = (name: 'agent' | 'controller', args: readonly string[]): Promise<string> =>
+  new Promise((resolve, reject) => {
+    execFile(process.execPath, [program(name), ...args], { encoding: 'utf8', timeout: 60_000 }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`felhom-${name} ${args[0] ?? ''} failed: ${stderr.trim() || error.message}`));
+      else resolve(stdout);
+    });
+  });
+
+/** Asks the process to end, insists after `graceMs`, and resolves when it has gone. */
+export const stop = (child: ChildProcess, graceMs = 10_000): Promise<void> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve();
+    const insist = setTimeout(() => child.kill('SIGKILL'), graceMs);
+    child.once('exit', () => {
+      clearTimeout(insist);
+      resolve();
+    });
+    child.kill('SIGTERM');
+  });

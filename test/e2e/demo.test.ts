@@ -1,0 +1,95 @@
+/** `npm run demo` as its user meets it. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { type RunningDemo, removeDemo, startDemo } from './demo.ts';
+
+let demo: RunningDemo | undefined;
+afterEach(async () => {
+  demo?.child.kill('SIGKILL');
+  await demo?.ended;
+  if (demo) removeDemo(demo);
+  demo = undefined;
+});
+
+/** Processes of this machine whose command line names the directory. */
+const processesOf = (dir: string): string[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(dir);
+      } catch {
+        return false;
+      }
+    });
+
+test('--once takes one backup, prints the result and ends with status 0', { timeout: 60_000 }, async () => {
+  demo = startDemo(['--once']);
+  expect(await demo.ended, demo.output()).toBe(0);
+  expect(demo.output()).toContain('felhom demo is ready');
+  expect(demo.output()).toMatch(/Backup done: usb-backup:backup\/vzdump-lxc-101-\S+\.tar\.zst, \d+ bytes, label "filesystem"/);
+  expect(processesOf(demo.dir)).toEqual([]);
+  const [archive] = readdirSync(join(demo.dir, 'storage/usb-backup/dump')).filter((name) => name.endsWith('.tar.zst'));
+  expect(archive).toBeDefined();
+  const notes = readFileSync(join(demo.dir, 'storage/usb-backup/dump', `${archive}.notes`), 'utf8');
+  expect(notes).toContain('felhom job');
+});
+
+test('Ctrl-C ends it, with every process it started; demo.json has what others read', { timeout: 60_000 }, async () => {
+  demo = startDemo(['--guests', '3']);
+  await demo.printed('felhom demo is ready');
+  const written = JSON.parse(readFileSync(join(demo.dir, 'demo.json'), 'utf8'));
+  expect(written).toEqual({
+    pve: {
+      endpoint: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
+      fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+      node: 'pve1',
+      token: expect.stringMatching(/^felhom@pve!pve1=[0-9a-f-]{36}$/),
+    },
+    agent: {
+      endpoint: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+      fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+      config: expect.stringMatching(/agent\.yaml$/),
+    },
+    guests: [101, 102, 103].map((vmid) => ({
+      vmid,
+      token: expect.stringMatching(new RegExp(`^fht_${vmid}_`)),
+      bootstrap: expect.any(String),
+    })),
+    controller: { url: null },
+  });
+  for (const { bootstrap } of written.guests) expect(existsSync(bootstrap)).toBe(true);
+  expect(processesOf(demo.dir).length).toBeGreaterThanOrEqual(3);
+  demo.child.kill('SIGINT');
+  expect(await demo.ended).toBe(0);
+  expect(processesOf(demo.dir)).toEqual([]);
+});
+
+test("a directory with somebody else's files is refused and left alone", async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'felhom-'));
+  try {
+    mkdirSync(join(dir, 'd'));
+    writeFileSync(join(dir, 'd/photo.jpg'), 'mine');
+    const main = new URL('../../dist/test/demo/main.js', import.meta.url).pathname;
+    expect(() => execFileSync(process.execPath, [main, '--state', join(dir, 'd'), '--once'], { stdio: 'pipe' })).toThrow(
+      /not the demo's/,
+    );
+    expect(readFileSync(join(dir, 'd/photo.jpg'), 'utf8')).toBe('mine');
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test.each([
+  ['--guests', '0', 'whole number from 1 to 50'],
+  ['--port-base', 'http', 'whole number from 1024'],
+  ['--no-such', '', 'no-such'],
+])('%s %s is refused with a sentence', async (option, value, sentence) => {
+  demo = startDemo(value ? [option, value] : [option]);
+  expect(await demo.ended).toBe(1);
+  expect(demo.output()).toContain(sentence);
+  expect(demo.output()).not.toContain('    at ');
+});

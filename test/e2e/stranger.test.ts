@@ -1,0 +1,125 @@
+/** A stranger's client, with nothing but `demo.json`, makes every call of DESIGN.md section 1's first table. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Address, call, get } from '../stranger/client.ts';
+import { type RunningDemo, removeDemo, startDemo } from './demo.ts';
+
+let demo: RunningDemo;
+let guest: Address & { vmid: number };
+
+beforeAll(async () => {
+  demo = startDemo(['--guests', '2']);
+  await demo.printed('felhom demo is ready');
+  const { agent, guests } = JSON.parse(readFileSync(join(demo.dir, 'demo.json'), 'utf8'));
+  const [host, port] = agent.endpoint.split(':');
+  guest = { host, port: Number(port), fingerprint: agent.fingerprint, token: guests[0].token, vmid: guests[0].vmid };
+}, 60_000);
+
+afterAll(async () => {
+  demo.child.kill('SIGINT');
+  expect(await demo.ended).toBe(0);
+  removeDemo(demo);
+}, 30_000);
+
+const untilEnded = async (): Promise<Record<string, unknown>> => {
+  let revision = '';
+  for (;;) {
+    const status = await get(guest, `/backup/status?wait=8&after=${encodeURIComponent(revision)}`);
+    revision = status.revision;
+    if (status.phase !== 'running' && status.phase !== 'idle') return status;
+  }
+};
+
+describe('every call of the table', () => {
+  test('GET /storage lists the root volume as in the backup', async () => {
+    const { vmid, mounts } = await get(guest, '/storage');
+    expect(vmid).toBe(guest.vmid);
+    expect(mounts).toEqual([
+      { key: 'rootfs', storage: 'local-btrfs', mount_point: '/', class: expect.stringMatching(/^(fast|slow|)$/), backup: true },
+    ]);
+  });
+
+  test('GET /host/metrics answers real figures of this machine', async () => {
+    const { vmid, host, storage_targets } = await get(guest, '/host/metrics');
+    expect(vmid).toBe(guest.vmid);
+    expect(host.node).toBe('pve1');
+    expect(host.memory_total_bytes).toBeGreaterThan(100e6);
+    expect(host.memory_used_bytes).toBeGreaterThan(0);
+    expect(host.uptime_seconds).toBeGreaterThan(0);
+    expect(host.loadavg).toHaveLength(3);
+    for (const load of host.loadavg) expect(load).toMatch(/^\d+\.\d\d$/);
+    expect(host.cpu_percent).toBeGreaterThanOrEqual(0);
+    expect(host.disk_total_bytes).toBeGreaterThan(0);
+    const target = storage_targets.find((each: { name: string }) => each.name === 'usb-backup');
+    expect(target).toMatchObject({
+      type: 'dir',
+      state: 'active',
+      reachable: true,
+      content: 'backup',
+      smart: { health: 'UNKNOWN' },
+    });
+  });
+
+  test('the demo took a backup; POST /backup {} makes another; both are followed to their end', async () => {
+    const first = await untilEnded();
+    expect(first).toMatchObject({ vmid: guest.vmid, phase: 'done', error: '', label: 'filesystem', mode: 'snapshot' });
+    expect(await get(guest, '/backup/due')).toMatchObject({ vmid: guest.vmid, due: false });
+
+    const started = await call(guest, 'POST', '/backup', {});
+    expect(started.status).toBe(202);
+    expect(started.json.data).toMatchObject({ vmid: guest.vmid, phase: 'running' });
+    const again = await call(guest, 'POST', '/backup', {});
+    expect(again.status).toBe(202);
+    expect(again.json.data.job_id).toBe(started.json.data.job_id);
+    const second = await untilEnded();
+    expect(second).toMatchObject({ phase: 'done', job_id: started.json.data.job_id, error: '' });
+    expect(second.archive).toMatch(/^usb-backup:backup\/vzdump-lxc-101-/);
+  }, 60_000);
+
+  test('GET /disks is empty and says why', async () => {
+    const { disks, reason } = await get(guest, '/disks');
+    expect(disks).toEqual([]);
+    expect(reason).not.toBe('');
+  });
+
+  test.each([
+    ['/disks/assign', { uuid: '0b5f9d0e-6c1a-4a59-9f6f-0c8f6a2d1b3c', where: '/mnt/felhom/photos', fstype: 'ext4', options: '' }],
+    ['/disks/eject', { where: '/mnt/felhom/photos' }],
+  ])('POST %s is refused as 200 with a sentence', async (path, body) => {
+    const { status, json } = await call(guest, 'POST', path, body);
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ ok: false, code: 'not-supported-yet' });
+    expect(json.error).toMatch(/\.$/);
+    if (path === '/disks/eject') expect(json.data).toEqual({ vmid: guest.vmid, ejected: false, dependent_guests: [] });
+  });
+
+  test.each([
+    ['as it is meant', { device: 'sdb', fstype: 'ext4', confirmed: true, durable_id: 'byid:x' }],
+    ['with confirmed as a number', { device: 'sdb', fstype: 'ext4', confirmed: 1, durable_id: '' }],
+    ['with a device list', { device: ['sdb'], fstype: 'ext4', confirmed: true, durable_id: '' }],
+    ['empty', {}],
+  ])('POST /disks/format %s never looks like success', async (_how, body) => {
+    const { status, json } = await call(guest, 'POST', '/disks/format', body);
+    expect([409, 422]).toContain(status);
+    expect(json).toMatchObject({ ok: false, data: { vmid: guest.vmid, formatted: false, data_bearing: true } });
+    expect(json.data.reason).not.toBe('');
+    expect(typeof json.data.device).toBe('string');
+  });
+
+  test('without a token, and with a wrong one, format still says that nothing was formatted', async () => {
+    for (const token of [undefined, `fht_101_${'A'.repeat(43)}`]) {
+      const { token: _own, ...nobody } = guest;
+      const { status, json } = await call(token ? { ...nobody, token } : nobody, 'POST', '/disks/format', { device: 'sdb' });
+      expect(status).toBe(401);
+      expect(json.data).toMatchObject({ vmid: null, device: expect.any(String), formatted: false, data_bearing: true });
+    }
+  });
+});
+
+test('the files that the demo leaves are for its user only', async () => {
+  const { statSync } = await import('node:fs');
+  for (const file of ['demo.json', 'agent/proxmox.token', 'agent/state/tls.key']) {
+    expect((statSync(join(demo.dir, file)).mode & 0o077).toString(8)).toBe('0');
+  }
+});

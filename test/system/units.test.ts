@@ -1,0 +1,44 @@
+/** The shipped units say nothing that systemd does not understand. */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+
+const ANALYZE = '/usr/bin/systemd-analyze';
+const UNITS = new URL('../../systemd/', import.meta.url);
+const units = readdirSync(UNITS).filter((name) => name.endsWith('.service'));
+
+/** The unit as it would stand on a machine where the program exists; `systemd-analyze verify` looks for it. */
+const verify = async (name: string, change: (text: string) => string = (text) => text): Promise<string> => {
+  const dir = mkdtempSync(join(tmpdir(), 'felhom-units-'));
+  try {
+    const text = change(readFileSync(new URL(name, UNITS), 'utf8')).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true');
+    const path = join(dir, name);
+    writeFileSync(path, text);
+    // Unknown keys are a warning on stderr with status 0 (systemd-analyze(1)): both count.
+    const { stderr } = await promisify(execFile)(ANALYZE, ['verify', path]).catch((error: { stderr?: string }) => ({
+      stderr: error.stderr || 'failed',
+    }));
+    return stderr;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+};
+
+describe.skipIf(!existsSync(ANALYZE))('systemd-analyze verify (skipped where systemd is not installed)', () => {
+  test.each(units)('%s is accepted without a word', async (name) => {
+    expect(await verify(name)).toBe('');
+  });
+
+  test('the check notices a key that systemd does not know', async () => {
+    expect(await verify('felhom-agent.service', (text) => text.replace('[Service]', '[Service]\nRestartSecs=2'))).toContain(
+      'RestartSecs',
+    );
+  });
+});
+
+test('there is a unit for each program that runs', () => {
+  expect(units.sort()).toEqual(['felhom-agent.service', 'felhom-controller.service']);
+});
