@@ -208,7 +208,8 @@ export const createCarrier = ({ proxmox, taskLog, clock, journal, jobs, publish,
     return { ...known, archive: facts.archive === '' ? '' : volidOf(job.storage, facts.archive) };
   };
 
-  const failed = (error: string): Partial<Job> => ({ state: 'failed', error });
+  /** Without an archive there is no data that was fixed. */
+  const failed = (error: string): Partial<Job> => ({ state: 'failed', error, consistencyPointAt: null });
 
   /** The row first: who reads `done` may start the next backup at once. */
   const end = async (job: Job, ending: Partial<Job>, facts: LogFacts, exitstatus: string): Promise<void> => {

@@ -81,8 +81,6 @@ export const newJob = (facts: Pick<Job, 'jobId' | 'vmid' | 'requestId' | 'storag
   etaSeconds: null,
 });
 
-export const isUnfinished = ({ state }: Job): boolean => state === 'intent' || state === 'running';
-
 export type Jobs = ReturnType<typeof createJobs>;
 
 export const createJobs = (store: Store) => {

@@ -76,6 +76,8 @@ const point = (facts: LogFacts, kind: boolean): Change =>
     : {};
 
 const isLxc = (facts: LogFacts, mode: Mode) => facts.guest === 'lxc' && facts.mode === mode;
+/** A provider's point is told by what comes after it, and comes after a failure too. */
+const providerHolds = (facts: LogFacts) => facts.variant === 'provider' && facts.errors.length === 0;
 const freezes = (facts: LogFacts): Change => ({ frozenFromLine: facts.lines });
 const thaws = ({ frozenFromLine, frozenToLine, lines }: LogFacts): Change =>
   frozenFromLine === null ? {} : { frozenToLine: frozenToLine ?? lines };
@@ -96,6 +98,7 @@ const RULES: readonly Rule[] = [
     /^INFO: create storage snapshot /,
     (facts) => (isLxc(facts, 'snapshot') ? { ...begins(facts), frozenFromLine: facts.frozenFromLine ?? facts.lines } : {}),
   ],
+  // vzdump also writes this when it gives up; `ERROR: Backup of VM` follows then.
   [/^INFO: resume vm$/, (facts) => ({ ...thaws(facts), ...point(facts, isLxc(facts, 'snapshot') && facts.freeze !== 'none') })],
   [
     /^INFO: creating .+ archive '(.+)'$/,
@@ -115,7 +118,7 @@ const RULES: readonly Rule[] = [
     /^INFO: (?:guest is online again|resuming VM again) after (<?)(\d+) seconds?$/,
     (facts, [less, n]) => ({
       ...thaws(facts),
-      ...point(facts, facts.variant === 'provider'),
+      ...point(facts, providerHolds(facts)),
       frozenSeconds: less ? 0 : Number(n),
     }),
   ],
@@ -127,7 +130,7 @@ const RULES: readonly Rule[] = [
   [/^INFO: starting diskless backup$/, (facts) => ({ variant: 'diskless', ...point(facts, facts.guest === 'qemu') })],
   [/^INFO: issuing guest-agent 'fs-thaw' command$/, thaws],
   [/^INFO: started backup task '/, (facts) => point(facts, facts.guest === 'qemu')],
-  [/^INFO: (?:resuming VM again|starting NBD server\b.*)$/, (facts) => point(facts, facts.variant === 'provider')],
+  [/^INFO: (?:resuming VM again|starting NBD server\b.*)$/, (facts) => point(facts, providerHolds(facts))],
   [/^INFO: +(\d+(?:\.\d+)?)% \(.+ of .+\) in ([\dhms ]+),/, (_, [percent, elapsed]) => progress(Number(percent), elapsed ?? '')],
 
   [/^WARN: (.+)$/, (facts, [text = '']) => ({ warnings: added(facts.warnings, text) })],

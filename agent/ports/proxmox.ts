@@ -96,7 +96,7 @@ export interface StorageConfig {
   keys: Readonly<Record<string, string>>;
 }
 
-export interface TaskStatus {
+interface TaskStatus {
   upid: string;
   running: boolean;
   /** Absent while it runs. `OK`, `WARNINGS: n`, or why it failed. */

@@ -10,8 +10,8 @@ import { parseUpid } from '#agent/ports/upid';
 import { fakeClock, settle } from '../fake-clock.ts';
 
 export const HOUR = 3600_000;
-export const NODE = 'pve1';
-export const TOKEN = 'felhom@pve!pve1';
+const NODE = 'pve1';
+const TOKEN = 'felhom@pve!pve1';
 const forever = () => new Promise<never>(() => {});
 
 interface FakeTask {
@@ -22,7 +22,7 @@ interface FakeTask {
 }
 
 /** What Proxmox does with a vzdump POST. */
-export type PostFate =
+type PostFate =
   | 'answers'
   | 'lost before' // never reaches Proxmox; nobody answers
   | 'lost after' // the task runs; nobody answers
@@ -31,7 +31,7 @@ export type PostFate =
 export const proxmoxError = (status: number, effect: 'never' | 'unknown', message = `HTTP ${status}`) =>
   new ProxmoxError({ method: 'POST', path: '/nodes/pve1/vzdump', status, message, effect });
 
-export const createNode = (clock: Clock) => {
+const createNode = (clock: Clock) => {
   const tasks: FakeTask[] = [];
   const listeners = new Set<(upid: string, line: string) => void>();
   const node = {

@@ -308,6 +308,18 @@ describe('how it ends', () => {
     });
   });
 
+  test('a container snapshot that fails: what was taken for the point is taken back', async () => {
+    const { status } = await run(({ node }) => {
+      node.write(
+        ...LOG.slice(0, POINT + 1),
+        "ERROR: Backup of VM 201 failed - lvcreate 'vzdump' error",
+        'TASK ERROR: job errors',
+      );
+      node.end('job errors');
+    });
+    expect(status).toMatchObject({ phase: 'failed', consistency_point_at: null, label: null });
+  });
+
   test('warnings are a success with the warnings listed, without paths', async () => {
     const { status } = await run(({ node }) => {
       node.write(...logLines('lxc-snapshot-lvmthin-warnings'));

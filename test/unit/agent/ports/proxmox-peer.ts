@@ -10,7 +10,7 @@ import type { Certificate } from '../../../pve/certificate.ts';
 export const SECRET = '7c1d7b2e-5d1c-4c8e-9d53-0a4a9b6f1234';
 export const TOKEN = `felhom@pve!pve1=${SECRET}`;
 
-export interface Seen {
+interface Seen {
   method: string;
   path: string;
   head: string;
@@ -18,7 +18,7 @@ export interface Seen {
   /** Counts connections from 1. */
   connection: number;
 }
-export type Reply = string | 'reset' | 'hang' | { afterMs: number; reply: string };
+type Reply = string | 'reset' | 'hang' | { afterMs: number; reply: string };
 export type Answer = (request: Seen, count: number) => Reply;
 
 export const json = (data: unknown, extra = '') => reply(200, 'OK', JSON.stringify({ data }), extra);
