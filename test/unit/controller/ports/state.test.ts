@@ -1,0 +1,109 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { keepInstance, readInstance } from '#controller/ports/instance';
+import { lockState, runningLoop } from '#controller/ports/lock';
+import { markerFile } from '#controller/ports/marker';
+import { readResult, writeResult } from '#controller/ports/record';
+
+let dir = '';
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'felhom-state-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+test('a note is written, read, replaced and removed, and leaves nothing else', async () => {
+  const marker = markerFile(dir);
+  await expect(marker.read()).resolves.toEqual({ kind: 'none' });
+  await marker.write(['db', 'wiki']);
+  await expect(marker.read()).resolves.toEqual({ kind: 'apps', apps: ['db', 'wiki'] });
+  await marker.write(['wiki']);
+  await expect(marker.read()).resolves.toEqual({ kind: 'apps', apps: ['wiki'] });
+  expect(await readdir(dir)).toEqual(['hold.json']);
+  await marker.remove();
+  await marker.remove();
+  expect(await readdir(dir)).toEqual([]);
+});
+
+test.each([
+  ['nothing', ''],
+  ['half of it', '{"id":"x","apps":["d'],
+  ['no names', '{"id":"x","started_at":"x","apps":[]}'],
+  ['numbers for names', '{"id":"x","started_at":"x","apps":[1]}'],
+  ['something else', '[]'],
+])('a note with %s is unreadable, not absent', async (_what, text) => {
+  await writeFile(join(dir, 'hold.json'), text);
+  await expect(markerFile(dir).read()).resolves.toEqual({ kind: 'unreadable' });
+});
+
+test('a note that cannot be read is not absent; one that cannot be written throws', async () => {
+  await mkdir(join(dir, 'hold.json'));
+  await expect(markerFile(dir).read()).resolves.toEqual({ kind: 'unreadable' });
+  await expect(markerFile(dir).write(['db'])).rejects.toThrow();
+  expect(await readdir(dir)).toEqual(['hold.json']);
+});
+
+test('the instance id is made once, for its owner only', async () => {
+  const run = join(dir, 'run');
+  const made = await keepInstance(run);
+  expect(made).toMatch(/^[0-9a-f-]{36}$/);
+  await expect(keepInstance(run)).resolves.toBe(made);
+  await expect(readInstance(run)).resolves.toBe(made);
+  expect((await stat(join(run, 'instance'))).mode & 0o777).toBe(0o600);
+});
+
+test('where the id cannot be kept there is one for this process; a reader has none', async () => {
+  await writeFile(join(dir, 'file'), '');
+  await expect(keepInstance(join(dir, 'file'))).resolves.toMatch(/^[0-9a-f-]{36}$/);
+  await expect(readInstance(join(dir, 'file'))).resolves.toBeNull();
+});
+
+test('one holds the lock, the next is told who; released it is free', async () => {
+  const first = await lockState(dir);
+  expect(first.kind).toBe('held');
+  await expect(lockState(dir)).resolves.toEqual({ kind: 'taken', pid: process.pid });
+  await expect(runningLoop(dir)).resolves.toBe(process.pid);
+  if (first.kind === 'held') await first.release();
+  await expect(runningLoop(dir)).resolves.toBeNull();
+  expect((await lockState(dir)).kind).toBe('held');
+});
+
+test.each([
+  ['of a process that is gone', async () => '4194303 1 x'],
+  [
+    'of another process with that number',
+    async () => `${process.pid} 1 ${(await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()}`,
+  ],
+  ['that is empty', async () => ''],
+])('a lock %s is taken over', async (_whose, text) => {
+  await writeFile(join(dir, 'lock'), await text());
+  expect((await lockState(dir)).kind).toBe('held');
+  expect(await readdir(dir)).toEqual(['lock']);
+});
+
+test('of ten starts on a stale lock one gets it', async () => {
+  await writeFile(join(dir, 'lock'), '4194303 1 x');
+  const results = await Promise.all(Array.from({ length: 10 }, () => lockState(dir)));
+  expect(results.filter(({ kind }) => kind === 'held').length).toBeLessThanOrEqual(1);
+  await expect(runningLoop(dir)).resolves.toBe(process.pid);
+});
+
+test('the last result is kept; what is not one is none', async () => {
+  const result = {
+    started_at: '2026-03-01T04:00:00.000Z',
+    finished_at: '2026-03-01T04:10:00.000Z',
+    outcome: 'done' as const,
+    job_id: 'j',
+    release: 'point',
+    held_ms: 1000,
+    apps: [{ name: 'db', pre: 'ok' as const, post: 'timed-out' as const }],
+    label: 'filesystem' as const,
+    error: '',
+  };
+  await expect(readResult(dir)).resolves.toBeNull();
+  await writeResult(dir, result);
+  await expect(readResult(dir)).resolves.toEqual(result);
+  await writeFile(join(dir, 'last.json'), '{"outcome":"great"}');
+  await expect(readResult(dir)).resolves.toBeNull();
+});
