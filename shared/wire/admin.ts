@@ -29,7 +29,7 @@ export const listGuests = endpoint({
 });
 
 /** The token is in this answer and nowhere else. */
-export const Enrolment: Typed<{ bootstrap: Bootstrap }> = Type.Object({ bootstrap: Bootstrap });
+export const Enrolment = Type.Object({ bootstrap: Bootstrap }) as Typed<{ bootstrap: Bootstrap }>;
 
 export const enrollGuest = endpoint({
   method: 'POST',

@@ -7,8 +7,9 @@ import type { Bootstrap } from '#shared/bootstrap';
 import { writeAgentConfig } from '../demo/files.ts';
 import { type DemoHost, startDemoHost } from '../demo/host.ts';
 import { freePort } from '../demo/ports.ts';
-import { run, start, stop } from '../demo/processes.ts';
+import { start, stop } from '../demo/processes.ts';
 import { type Address, type Answer, call } from '../stranger/client.ts';
+import { askAdmin } from './admin-socket.ts';
 
 export interface ProcessHost extends DemoHost {
   dir: string;
@@ -36,7 +37,7 @@ export interface ProcessHostOptions {
   lineDelayMs?: number;
 }
 
-const until = async (ready: () => Promise<boolean>, what: string, tries = 200): Promise<void> => {
+const until = async (ready: () => Promise<boolean>, what: string, tries = 600): Promise<void> => {
   for (let each = 0; each < tries; each += 1) {
     if (await ready().catch(() => false)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -57,19 +58,19 @@ export const startProcessHost = async ({
     const config = writeAgentConfig(demo, { dir, port, ...(limits ? { limits } : {}), ...(backup ? { backup } : {}) });
     return { config, agent: start('agent', ['serve', '--config', config], (line) => said.push(line)) };
   };
-  const { config, agent } = launch(await freePort());
+  const port = await freePort();
+  const { config, agent } = launch(port);
+  const socket = join(dir, 'agent/run/admin.sock');
   await until(
     async () => {
-      if (agent.exitCode !== null) throw new Error(said.join('\n'));
-      return (await run('agent', ['guest', 'list', '--config', config])) !== '';
+      if (agent.exitCode !== null) throw new Error('ended');
+      await askAdmin(socket, 'GET', '/guests');
+      return true;
     },
     `the agent's socket\n${said.join('\n')}`,
-    20,
   );
   const guests: Bootstrap[] = [];
-  for (const vmid of vmids)
-    guests.push(JSON.parse(await run('agent', ['guest', 'enroll', String(vmid), '--print', '--config', config])));
-  const port = guests[0]?.endpoints[0]?.port ?? 0;
+  for (const vmid of vmids) guests.push((await askAdmin(socket, 'POST', `/guests/${vmid}/enroll`)).bootstrap);
 
   const host: ProcessHost = {
     ...demo,
