@@ -32,8 +32,8 @@ export interface Call {
   readonly params: Params;
   /** Seconds since 1970. */
   readonly now: number;
-  /** For errors: the parameters in the path belong to it. */
-  readonly path: string;
+  /** Of an uploaded file. */
+  readonly uploadBytes?: number;
 }
 
 export type Handler = (call: Call) => unknown;

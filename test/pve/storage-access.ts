@@ -5,7 +5,7 @@ import type { Call, Sim } from './sim.ts';
 import type { Storage } from './world.ts';
 
 /** A directory storage that should be a mount point and is not, or any other that cannot be reached. */
-const activationError = (storage: Storage): string => {
+export const activationError = (storage: Storage): string => {
   const { path, is_mountpoint: mountPoint } = storage.config;
   const where = mountPoint === undefined || ['0', 'no'].includes(String(mountPoint)) ? undefined : path;
   return where === undefined

@@ -18,6 +18,8 @@ export interface Guest {
   startedAt?: number;
   /** What `agent` in the configuration meets inside the VM. */
   guestAgentRuns: boolean;
+  /** Runs on when it is told to shut down. */
+  ignoresShutdown?: boolean;
   /** A real directory that stands for the guest's file systems, by volume key (`rootfs`, `mp0`, `scsi0`); vzdump archives it. */
   directories: Record<string, string>;
 }
@@ -128,6 +130,13 @@ export interface HostFacts {
   /** By device path, as `disks/smart` answers. */
   smart?: Record<string, Record<string, unknown>>;
   directories?: Record<string, string>[];
+  /** Directories that something is mounted on: a storage that must be a mount point can be made there. */
+  mounts?: string[];
+  pci?: Record<string, string | number>[];
+  /** Rows of `apt/update` and `apt/versions`. */
+  updates?: Record<string, string>[];
+  packages?: Record<string, string>[];
+  nameservers?: Record<string, string>;
   /** 1: the hybrid layout. */
   cgroupMode?: 1 | 2;
   /** Keys that replace those of the node in `/nodes` and `/cluster/resources`. */

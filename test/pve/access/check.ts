@@ -17,13 +17,13 @@ interface Asked {
 const text = (params: Params, name: string): string => (typeof params[name] === 'string' ? params[name] : '');
 
 /** A template value that is missing, empty or `0` becomes `-`. */
-const fill = (template: string, params: Params): string =>
+const fill = (template: string, params: Params): string | undefined =>
   normalizePath(
     template.replace(/\{([^}]+)\}/g, (_all, name: string) => {
       const value = text(params, name);
       return value === '' || value === '0' ? '-' : value;
     }),
-  ) ?? '';
+  );
 
 const options = (list: unknown[]): Record<string, unknown> =>
   Object.fromEntries(list.flatMap((key, i) => (i % 2 === 0 ? [[String(key), list[i + 1]]] : [])));
@@ -31,7 +31,10 @@ const options = (list: unknown[]): Record<string, unknown> =>
 const perm = ({ who, params }: Asked, [template, privileges, ...rest]: unknown[]): void => {
   const { any, require_param } = options(rest);
   if (require_param !== undefined && params[String(require_param)] === undefined) throw permissionError();
-  who.demand(fill(String(template), params), privileges as string[], any ? 'any' : undefined);
+  const path = fill(String(template), params);
+  // Nobody has a right on a path with characters that no path may have.
+  if (path === undefined) throw permissionError(`, ${(privileges as string[]).join('|')}`);
+  who.demand(path, privileges as string[], any ? 'any' : undefined);
 };
 
 const userParam = ({ who, params }: Asked, [what]: unknown[]): void => {
@@ -49,7 +52,7 @@ const userGroup = ({ world, who, params }: Asked, [privileges, ...rest]: unknown
   const mode = options(rest).groups_param;
   const privs = privileges as string[];
   const user = world.users.get(text(params, 'userid'));
-  if (mode !== 'create' && !user) throw permissionError();
+  if (mode !== 'create' && !user) throw died(`no such user ('${text(params, 'userid')}')`);
   if (who.may('/access/groups', privs, 'any')) return;
   const allowed = (group: string) => who.may(`/access/groups/${group}`, privs, 'any');
   if (mode !== undefined) {
@@ -67,7 +70,7 @@ const MODIFY: [RegExp, string][] = [
 ];
 
 const permModify = ({ who, params }: Asked, [template]: unknown[]): void => {
-  const path = fill(String(template), params);
+  const path = fill(String(template), params) ?? '';
   const more = MODIFY.filter(([pattern]) => pattern.test(path)).map(([, privilege]) => privilege);
   who.demand(path, ['Permissions.Modify', ...more], 'any');
 };
@@ -94,7 +97,7 @@ const passes = (asked: Asked, check: Check): boolean => {
     evaluate(asked, check);
     return true;
   } catch (error) {
-    if (error instanceof ApiError && error.status === 403) return false;
+    if (error instanceof ApiError) return false;
     throw error;
   }
 };

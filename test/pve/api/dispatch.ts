@@ -4,7 +4,7 @@ import { checkPermissions } from '../access/check.ts';
 import { identify } from '../access/identity.ts';
 import { AREAS } from '../areas/table.ts';
 import { type FaultsInside, proxyError } from '../faults.ts';
-import { decodeParameters, decodePath } from '../http/decode.ts';
+import { decodeParameters, decodePath, decodeUpload } from '../http/decode.ts';
 import type { Outcome, Reply, Request } from '../http/message.ts';
 import { JSON_TYPE } from '../http/message.ts';
 import { Answer, Download, type Sim } from '../sim.ts';
@@ -85,7 +85,10 @@ const otherNode = (sim: Sim, found: Found, params: Params): Outcome | undefined 
 
 export const createDispatch = (sim: Sim, faults: FaultsInside) => {
   const call = async (request: Request, target: Target, name: string | undefined): Promise<Outcome> => {
-    const given = decodeParameters(target.query, request.body, request.headers['content-type'] ?? '');
+    const contentType = request.headers['content-type'] ?? '';
+    const upload = decodeUpload(request.body, contentType);
+    const uploadBytes = upload?.fileBytes;
+    const given = upload?.fields ?? decodeParameters(target.query, request.body, contentType);
     const found = apiSchema().find(request.method, target.rest);
     if (!found) throw notImplemented(request.method, target.rest);
     const who = identify(sim.world, name ?? '');
@@ -101,7 +104,9 @@ export const createDispatch = (sim: Sim, faults: FaultsInside) => {
     const valid = validate(found.method, params);
     if (!handler) throw new ApiError(501, `the simulator has no ${request.method} ${found.template}`);
     const now = Math.floor(sim.clock() / 1000);
-    const work = Promise.resolve(handler({ sim, world: sim.world, who, params: valid, now, path: target.rest }));
+    const work = Promise.resolve(
+      handler({ sim, world: sim.world, who, params: valid, now, ...(uploadBytes === undefined ? {} : { uploadBytes }) }),
+    );
     const result = found.method.protected ? await withinProxyTimeout(work) : await work;
     if (result === LATE) return proxyError(596);
     const reply = success(result, target.format as Format);

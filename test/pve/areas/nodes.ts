@@ -2,7 +2,7 @@
 
 import { colonFingerprint } from '../certificate.ts';
 import { nodeStatus, nodeUsage } from '../host.ts';
-import type { Area, Call } from '../sim.ts';
+import { Answer, type Area, type Call } from '../sim.ts';
 
 export const uptime = (call: Call): number => Math.max(1, Math.floor((call.sim.clock() - call.sim.startedAtMs) / 1000) + 3600);
 
@@ -47,7 +47,7 @@ export const nodes: Area = {
     localtime: now + offsetS(now),
     timezone: process.env.TZ ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
   }),
-  'GET /nodes/{node}/dns': () => ({ dns1: '127.0.0.1' }),
+  'GET /nodes/{node}/dns': ({ world }) => world.host?.nameservers ?? { dns1: '127.0.0.1' },
   'GET /nodes/{node}/config': () => ({}),
   'GET /nodes/{node}/certificates/info': certificateInfo,
   'GET /nodes/{node}/subscription': () => ({
@@ -56,7 +56,10 @@ export const nodes: Area = {
     serverid: '0123456789ABCDEF0123456789ABCDEF',
     url: 'https://www.proxmox.com/en/proxmox-virtual-environment/pricing',
   }),
-  'GET /nodes/{node}/syslog': () => [{ n: 1, t: '-- No entries --' }],
+  'GET /nodes/{node}/syslog': () => new Answer([{ n: 1, t: '-- No entries --' }], 1),
+  'GET /nodes/{node}/hardware/pci': ({ world }) => world.host?.pci ?? [],
+  'GET /nodes/{node}/apt/update': ({ world }) => world.host?.updates ?? [],
+  'GET /nodes/{node}/apt/versions': ({ world }) => world.host?.packages ?? [],
   'GET /nodes/{node}/network': ({ world }) =>
     (world.bridges ?? ['vmbr0']).map((iface, i) => ({
       iface,

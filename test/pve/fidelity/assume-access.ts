@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Acl, User, World } from '../world.ts';
 import type { Scene } from './assume.ts';
-import { bodyOf, callerOf, dataOf, isObject, type Json, type JsonObject, pathOf, rowsOf } from './exchange.ts';
+import { bodyOf, callerOf, dataOf, isObject, type Json, type JsonObject, pathOf, rowsOf, succeeded } from './exchange.ts';
 import { at } from './knowledge.ts';
 
 const KNOWN = ['userid', 'enable', 'expire', 'groups', 'tokens', 'realm-type'];
@@ -156,7 +156,7 @@ export const assumeAccess = (scene: Scene): void => {
       setToken(user, tokenid, { privsep: knowledge.tokens.get(caller) === false ? 0 : 1 });
   }
   if (first === 'access' && kind === 'ticket') login(scene);
-  if (exchange.response.status !== 200) return;
+  if (!succeeded(exchange)) return;
   readGrants(scene);
   if (exchange.request.method !== 'GET') return;
   if (first === 'access') readAccess(scene);

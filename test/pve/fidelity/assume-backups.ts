@@ -3,7 +3,7 @@
 import type { ConfigValue } from '../world.ts';
 import type { Scene } from './assume.ts';
 import { ensureGuest } from './assume-guests.ts';
-import { dataOf, isObject, type Json, type JsonObject, pathOf, rowsOf } from './exchange.ts';
+import { dataOf, isObject, type Json, type JsonObject, pathOf, rowsOf, succeeded } from './exchange.ts';
 
 const flat = (value: Json): ConfigValue =>
   isObject(value)
@@ -85,7 +85,7 @@ const beforeVzdump = (scene: Scene): void => {
 export const assumeBackups = (scene: Scene): void => {
   const { exchange } = scene;
   const [first, second, third] = pathOf(exchange);
-  if (exchange.response.status !== 200) return;
+  if (!succeeded(exchange)) return;
   if (exchange.request.method === 'POST' && first === 'nodes' && third === 'vzdump') beforeVzdump(scene);
   if (exchange.request.method !== 'GET') return;
   if (first === 'cluster' && second === 'backup') readJobs(scene);

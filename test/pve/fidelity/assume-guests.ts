@@ -3,7 +3,7 @@
 import { guestRow } from '../guest-status.ts';
 import type { ConfigValue, Guest, World } from '../world.ts';
 import type { Scene } from './assume.ts';
-import { bodyOf, callerOf, dataOf, isObject, type JsonObject, pathOf, rowsOf } from './exchange.ts';
+import { bodyOf, callerOf, dataOf, isObject, type JsonObject, pathOf, rowsOf, succeeded } from './exchange.ts';
 import { at } from './knowledge.ts';
 
 type Type = Guest['type'];
@@ -152,7 +152,7 @@ const beforeWrite = (scene: Scene, type: Type, vmid: string | undefined, what: s
 export const assumeGuests = (scene: Scene): void => {
   const { exchange } = scene;
   const [first, second, type, vmid, ...what] = pathOf(exchange);
-  if (exchange.response.status !== 200) return;
+  if (!succeeded(exchange)) return;
   if (first === 'cluster' && second === 'resources') {
     const type_ = new URLSearchParams(exchange.request.path.split('?')[1]).get('type');
     if (type_ === null || type_ === 'vm')
@@ -168,7 +168,7 @@ export const assumeGuests = (scene: Scene): void => {
     for (const row of isObject(dataOf(exchange)) ? ((dataOf(exchange) as JsonObject).members as JsonObject[]) : [])
       if (row.type === 'lxc' || row.type === 'qemu') fromRow(scene, row, row.type);
   if (first !== 'nodes' || (type !== 'lxc' && type !== 'qemu')) return;
-  if (exchange.request.method !== 'GET') return beforeWrite(scene, type, vmid, what);
-  if (vmid === undefined) fromList(scene, rowsOf(exchange), type);
+  if (exchange.request.method !== 'GET') beforeWrite(scene, type, vmid, what);
+  else if (vmid === undefined) fromList(scene, rowsOf(exchange), type);
   else readGuest(scene, type, Number(vmid), what);
 };

@@ -4,7 +4,7 @@ import type { Scene } from './assume.ts';
 import { ensureUser } from './assume-access.ts';
 import { ensureGuest } from './assume-guests.ts';
 import { ensureStorage } from './assume-storages.ts';
-import { type Exchange, isObject, messageOf, pathOf, queryOf } from './exchange.ts';
+import { type Exchange, isObject, messageOf, pathOf, queryOf, succeeded } from './exchange.ts';
 
 type Rule = [pattern: RegExp, then: (scene: Scene, ...groups: string[]) => void];
 
@@ -22,7 +22,7 @@ const RULES: Rule[] = [
     /Job '([^']+)' already exists/,
     (s, id) => void (s.pve.world.backupJobs.has(id ?? '') || s.pve.world.backupJobs.set(id ?? '', {})),
   ],
-  [/storage '([^']+)' is disabled/, (s, id) => void (ensureStorage(s, id ?? '').config.disable = 1)],
+  [/storage '([^']+)' is disabled/, (s, id) => void Object.assign(ensureStorage(s, id ?? '').config, { disable: 1 })],
   [/storage '([^']+)' does not exist/, (s, id) => void s.pve.world.storages.delete(id ?? '')],
   [/pool '([^']+)' does not exist/, (s, id) => void s.pve.world.pools.delete(id ?? '')],
   [/no such user \('([^']+)'\)/, (s, id) => void s.pve.world.users.delete(id ?? '')],
@@ -42,7 +42,10 @@ const RULES: Rule[] = [
   [/destroy CT (\d+) - container is running/, guestIs('lxc', 'running')],
   [/VM (\d+) is running/, guestIs('qemu', 'running')],
   [/VM (\d+) (?:is )?not running/, guestIs('qemu', 'stopped')],
-  [/VM (\d+) - protection mode enabled/, (s, id) => void (ensureGuest(s, Number(id), 'qemu').config.protection = 1)],
+  [
+    /VM (\d+) - protection mode enabled/,
+    (s, id) => void Object.assign(ensureGuest(s, Number(id), 'qemu').config, { protection: 1 }),
+  ],
 ];
 
 const texts = (e: Exchange): string => {
@@ -100,7 +103,10 @@ const beforeWrite = (scene: Scene): void => {
 };
 
 export const assumeRefusal = (scene: Scene): void => {
-  if (scene.exchange.response.status === 200) return beforeWrite(scene);
+  if (succeeded(scene.exchange)) {
+    beforeWrite(scene);
+    return;
+  }
   const text = texts(scene.exchange);
   for (const [pattern, then] of RULES) {
     const found = pattern.exec(text);

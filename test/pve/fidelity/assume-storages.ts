@@ -2,7 +2,7 @@
 
 import type { Archive, ConfigValue, Storage, Volume, World } from '../world.ts';
 import type { Scene } from './assume.ts';
-import { dataOf, isObject, type Json, type JsonObject, pathOf, queryOf, rowsOf } from './exchange.ts';
+import { dataOf, isObject, type Json, type JsonObject, pathOf, queryOf, rowsOf, succeeded } from './exchange.ts';
 import { at } from './knowledge.ts';
 
 const NOT_CONFIG = ['storage', 'type', 'digest'];
@@ -139,7 +139,7 @@ const fromVolume = (scene: Scene, volid: string, data: Json | undefined): void =
 
 const read = (scene: Scene): void => {
   const { exchange, pve } = scene;
-  const [first, second, third, id = '', what, ...volume] = pathOf(exchange);
+  const [first, second, third = '', id = '', what, ...volume] = pathOf(exchange);
   const data = dataOf(exchange);
   if (first === 'storage')
     for (const row of second === undefined ? rowsOf(exchange) : isObject(data) ? [data] : [])
@@ -151,7 +151,11 @@ const read = (scene: Scene): void => {
     else if (what === 'content') fromVolume(scene, volume.join('/'), data);
   }
   if (first === 'cluster' && second === 'resources') for (const row of rowsOf(exchange)) fromResource(scene, row);
-  if (first === 'nodes' && third === 'disks') fromDisks(pve.world, exchange.request.path, id, data);
+  if (
+    first === 'nodes' &&
+    (third === 'disks' || third === 'hardware' || third === 'apt' || third === 'dns' || third === 'status')
+  )
+    fromHost(pve.world, exchange.request.path, `${third}/${id}`, data);
   if (first === 'nodes' && third === 'vzdump' && id === 'extractconfig')
     ensureArchive(scene, queryOf(exchange).get('volume') ?? '');
 };
@@ -163,21 +167,32 @@ const fromResource = (scene: Scene, row: JsonObject): void => {
   if (row.status === 'available') storage.active = true;
 };
 
-/** The machine's hardware. */
-const fromDisks = (world: World, path: string, what: string, data: Json | undefined): void => {
+type Rows = Record<string, string>[];
+
+/** The machine's hardware, packages and name servers. */
+const fromHost = (world: World, path: string, what: string, data: Json | undefined): void => {
   const host = { ...world.host };
-  if (what === 'list' && Array.isArray(data)) host.disks = data.filter(isObject) as Record<string, string | number | null>[];
-  if (what === 'smart' && isObject(data))
+  const rows = Array.isArray(data) ? data.filter(isObject) : [];
+  if (what === 'disks/list') host.disks = rows as Record<string, string | number | null>[];
+  if (what === 'disks/lvmthin') host.thinPools = rows as unknown as NonNullable<typeof host.thinPools>;
+  if (what === 'disks/smart' && isObject(data))
     host.smart = { ...host.smart, [new URLSearchParams(path.split('?')[1]).get('disk') ?? '']: data };
-  if (what === 'lvmthin' && Array.isArray(data)) host.thinPools = data as unknown as NonNullable<typeof host.thinPools>;
+  if (what === 'hardware/pci') host.pci = rows as Record<string, string | number>[];
+  if (what === 'apt/update') host.updates = rows as Rows;
+  if (what === 'apt/versions') host.packages = rows as Rows;
+  if (what === 'dns/' && isObject(data)) host.nameservers = data as Record<string, string>;
+  if (what === 'status/' && isObject(data)) host.status = { 'boot-info': data['boot-info'] };
   world.host = host;
 };
 
 export const assumeStorages = (scene: Scene): void => {
   const { exchange } = scene;
   const [, , third, id, what, ...volume] = pathOf(exchange);
-  if (exchange.response.status !== 200) return;
-  if (exchange.request.method === 'GET') return read(scene);
+  if (!succeeded(exchange)) return;
+  if (exchange.request.method === 'GET') {
+    read(scene);
+    return;
+  }
   const named = new URLSearchParams(exchange.request.body ?? '').get('storage');
   for (const storage of [third === 'storage' ? id : undefined, third === 'vzdump' ? named : undefined])
     if (storage !== undefined && storage !== null && scene.knowledge.storages.has(storage)) ensureStorage(scene, storage);

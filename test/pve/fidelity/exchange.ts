@@ -43,6 +43,10 @@ export const rowsOf = (e: Exchange): JsonObject[] => {
 export const messageOf = (e: Exchange): string =>
   isObject(e.response.body) && typeof e.response.body.message === 'string' ? e.response.body.message : '';
 
+/** Under `/api2/extjs` a refusal is a 200 as well. */
+export const succeeded = (e: Exchange): boolean =>
+  e.response.status === 200 && !(isObject(e.response.body) && e.response.body.success === 0);
+
 /** The API path without format, query and encoding, split in components. */
 export const pathOf = (e: Exchange): string[] => {
   const path = /^\/api2\/[^/]+\/?([^?]*)/.exec(e.request.path ?? '')?.[1] ?? '';

@@ -51,3 +51,20 @@ export const decodeParameters = (query: string, body: Buffer, contentType: strin
   const fromBody = text === '' ? {} : json ? decodeJson(text) : decodeForm(text);
   return { ...fromBody, ...decodeForm(query) };
 };
+
+/** The fields of a multipart form and the size of its file; nothing for any other body. */
+export const decodeUpload = (body: Buffer, contentType: string): { fields: Params; fileBytes: number } | undefined => {
+  const boundary = /^multipart\/form-data;.*boundary="?([^";]+)"?/.exec(contentType)?.[1];
+  if (boundary === undefined) return undefined;
+  const fields: Params = {};
+  let fileBytes = 0;
+  for (const part of body.toString('latin1').split(`--${boundary}`)) {
+    const [, head = '', content = ''] = /^\r\n([\s\S]*?)\r\n\r\n([\s\S]*)\r\n$/.exec(part) ?? [];
+    const name = /name="([^"]*)"/.exec(head)?.[1];
+    const filename = /filename="([^"]*)"/.exec(head)?.[1];
+    if (name === undefined) continue;
+    fields[name] = filename ?? content;
+    if (filename !== undefined) fileBytes = content.length;
+  }
+  return { fields, fileBytes };
+};
