@@ -24,7 +24,7 @@ const controllerReader = section({
 });
 
 /** Settings that cannot be used; says all of it at once. */
-export class ConfigError extends Error {
+class ConfigError extends Error {
   override readonly name = 'ConfigError';
 
   constructor(file: string, problems: SettingProblem[]) {

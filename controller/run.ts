@@ -34,7 +34,7 @@ export interface RunningController {
 }
 
 /** Why there is no start; a sentence for people. */
-export class StartRefused extends Error {
+class StartRefused extends Error {
   override readonly name = 'StartRefused';
 }
 

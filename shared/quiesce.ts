@@ -40,6 +40,4 @@ export const quiesceReader = section({
   hold_max: optional(duration('1s', '10m'), 60_000),
 });
 
-export type QuiesceSettings = Read<typeof quiesceReader>;
-export type QuiesceApp = QuiesceSettings['apps'][number];
-export type QuiesceStep = QuiesceApp['pre'];
+export type QuiesceApp = Read<typeof quiesceReader>['apps'][number];

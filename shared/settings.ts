@@ -37,7 +37,7 @@ const distance = (a: string, b: string): number => {
 };
 
 /** The known word that was probably meant; null when none is near. */
-export const nearest = (word: string, known: readonly string[]): string | null => {
+const nearest = (word: string, known: readonly string[]): string | null => {
   const [best] = known.map((one) => ({ one, far: distance(word, one) })).sort((a, b) => a.far - b.far);
   return best && best.far <= Math.max(2, Math.floor(best.one.length / 3)) ? best.one : null;
 };

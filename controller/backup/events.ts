@@ -31,7 +31,7 @@ export type Happening =
 export type ControllerEvent = Happening & { at: number; monotonic: number };
 
 /** syslog(3): 3 error, 4 warning, 5 notice, 6 information. */
-export type Priority = 3 | 4 | 5 | 6;
+type Priority = 3 | 4 | 5 | 6;
 export interface Line {
   priority: Priority;
   text: string;

@@ -13,7 +13,7 @@ import { failuresAfter, waitAfter } from './schedule.ts';
 import { createWatch, type Release } from './watch.ts';
 
 /** While it lasts no file is written: log lines wait in memory. */
-export interface Quiet {
+interface Quiet {
   begin(): void;
   end(): void;
 }

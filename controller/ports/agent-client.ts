@@ -11,7 +11,7 @@ import { ConnectFailed, type PinnedPool, pinnedPool, request } from './pinned-po
 
 export type Where = Pick<Bootstrap, 'vmid' | 'endpoints'>;
 
-export interface CallOptions<Body, Query, Params> {
+interface CallOptions<Body, Query, Params> {
   body?: Body;
   query?: Query;
   params?: Params;

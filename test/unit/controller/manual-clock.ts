@@ -15,7 +15,7 @@ export interface ManualClock extends Clock {
 }
 
 /** Lets everything run that needs no time. */
-export const settle = async (): Promise<void> => {
+const settle = async (): Promise<void> => {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
 
