@@ -68,7 +68,7 @@ export const startPve = async (options: PveOptions): Promise<Pve> => {
 
   const tasks = createTasks(world, files, clock);
   const speed = { lineDelayMs: options.lineDelayMs ?? 0 };
-  const vzdump = createVzdump({ world, files, tasks, clock, lineDelayMs: () => speed.lineDelayMs });
+  const vzdump = createVzdump({ world, files, tasks, clock, lineDelayMs: () => speed.lineDelayMs, saved });
   const hang = (): Promise<never> => new Promise(() => {});
   const sim: Sim = {
     world,

@@ -147,6 +147,11 @@ const demandCreate = (call: Call, vmid: number): void => {
   call.who.demand(`/vms/${vmid}`, 'VM.Allocate');
 };
 
+/** Unpacking is what takes a real server its time. */
+const UNPACK_MS = 150;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 const unpacked = (bytes: number): string => `Total bytes read: ${bytes} (${(bytes / 1024 ** 2).toFixed(1)}MiB, 180MiB/s)`;
 
 const OSTYPES = ['alpine', 'archlinux', 'centos', 'debian', 'devuan', 'fedora', 'gentoo', 'nixos', 'opensuse', 'ubuntu'];
@@ -161,6 +166,7 @@ const newContainer = async (call: Call, vmid: number, task: TaskHandle): Promise
   for (const made of allocateAll(call, vmid, 'lxc', config)) if (made.format === 'raw') task.log(formatting(made));
   devices('lxc', config);
   task.log(`extracting archive '${volumePath(storage, template)}'`);
+  await pause(UNPACK_MS);
   task.log(unpacked(5_007_360));
   task.log('Detected container architecture: amd64');
   put(call, vmid, 'lxc', config);
@@ -181,6 +187,7 @@ const restoredContainer = async (call: Call, vmid: number, task: TaskHandle): Pr
   allocateAll(call, vmid, 'lxc', config);
   task.log(`restoring '${volid}' now..`);
   task.log(`extracting archive '${archive.path ?? volumePath(storage, volid)}'`);
+  await pause(UNPACK_MS);
   task.log(unpacked(archive.size));
   task.log('merging backed-up and given configuration..');
   devices('lxc', config);

@@ -1,7 +1,7 @@
 /** Round-robin data: generated rows with the real keys and steps (pmxcfs/status.c, PVE/RRD.pm). */
 
 import { guestRow } from '../guest-status.ts';
-import { CPUS, MEMORY_TOTAL, nodeUsage, ROOT_TOTAL } from '../host.ts';
+import { nodeUsage } from '../host.ts';
 import { type Area, type Call, param } from '../sim.ts';
 import { existing } from '../storage-access.ts';
 import type { Guest } from '../world.ts';
@@ -37,9 +37,9 @@ const nodeValues = (call: Call) => (time: number) => {
     cpu: usage.cpu,
     iowait: 0.002,
     loadavg: wave(time, 0.2),
-    maxcpu: CPUS,
-    memavailable: MEMORY_TOTAL - usage.mem,
-    memtotal: MEMORY_TOTAL,
+    maxcpu: usage.maxcpu,
+    memavailable: usage.maxmem - usage.mem,
+    memtotal: usage.maxmem,
     memused: usage.mem,
     netin: wave(time, 20_000),
     netout: wave(time, 8_000),
@@ -48,7 +48,7 @@ const nodeValues = (call: Call) => (time: number) => {
     pressureiosome: 0.1,
     pressurememoryfull: 0,
     pressurememorysome: 0,
-    roottotal: ROOT_TOTAL,
+    roottotal: usage.maxdisk,
     rootused: usage.disk,
     swaptotal: 0,
     swapused: 0,

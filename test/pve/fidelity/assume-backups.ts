@@ -77,7 +77,7 @@ const beforeVzdump = (scene: Scene): void => {
   pve.vzdumpFaults.hang = known?.runningAt === undefined || stopsEarly ? undefined : waitsAt(known.runningLog);
   const [first] = vmids;
   const runs = pve.world.guests.get(first ?? 0)?.status === 'running';
-  if (known?.exitstatus !== 'job errors' || known.runningAt !== undefined) pve.vzdumpFaults.fail = undefined;
+  if (known?.exitstatus !== 'job errors') pve.vzdumpFaults.fail = undefined;
   else
     pve.vzdumpFaults.fail = failure(known.log) ?? (runs && vmids.length === 1 ? { vmid: first ?? 0, text: 'failed' } : undefined);
 };

@@ -134,6 +134,8 @@ const readGuest = (scene: Scene, type: Type, vmid: number, what: string[]): void
   if (what[0] === 'snapshot' && what[2] === 'config' && isObject(data)) fromSnapshotConfig(guest, what[1] ?? '', data);
 };
 
+const lastLine = ({ knowledge }: Scene, upid: string): string => knowledge.tasks.get(upid)?.log?.at(-1) ?? '';
+
 /** A write that worked: what it makes was not there, what it changes was. */
 const beforeWrite = (scene: Scene, type: Type, vmid: string | undefined, what: string[]): void => {
   const { world } = scene.pve;
@@ -143,10 +145,15 @@ const beforeWrite = (scene: Scene, type: Type, vmid: string | undefined, what: s
   }
   if (scene.knowledge.configs.has(Number(vmid)) || scene.exchange.request.method === 'DELETE')
     ensureGuest(scene, Number(vmid), type);
-  if (what[0] === 'status' && what[1] === 'suspend') {
-    const guest = world.guests.get(Number(vmid));
-    if (guest) guest.status = 'running';
-  }
+  const guest = world.guests.get(Number(vmid));
+  if (what[0] !== 'status' || !guest) return;
+  if (what[1] === 'suspend' || (type === 'lxc' && ['stop', 'shutdown', 'reboot'].includes(what[1] ?? '')))
+    guest.status = 'running';
+  const upid = dataOf(scene.exchange);
+  const ended = typeof upid === 'string' ? (scene.knowledge.tasks.get(upid)?.exitstatus ?? lastLine(scene, upid)) : '';
+  guest.ignoresShutdown = what[1] === 'shutdown' && /got timeout/.test(ended);
+  if (/already running/.test(ended)) guest.status = 'running';
+  if (/is locked \(backup\)/.test(ended)) guest.config.lock = 'backup';
 };
 
 export const assumeGuests = (scene: Scene): void => {

@@ -153,7 +153,7 @@ const read = (scene: Scene): void => {
   if (first === 'cluster' && second === 'resources') for (const row of rowsOf(exchange)) fromResource(scene, row);
   if (
     first === 'nodes' &&
-    (third === 'disks' || third === 'hardware' || third === 'apt' || third === 'dns' || third === 'status')
+    (third === 'disks' || third === 'hardware' || third === 'apt' || third === 'dns' || third === 'status' || third === 'rrddata')
   )
     fromHost(pve.world, exchange.request.path, `${third}/${id}`, data);
   if (first === 'nodes' && third === 'vzdump' && id === 'extractconfig')
@@ -182,7 +182,19 @@ const fromHost = (world: World, path: string, what: string, data: Json | undefin
   if (what === 'apt/versions') host.packages = rows as Rows;
   if (what === 'dns/' && isObject(data)) host.nameservers = data as Record<string, string>;
   if (what === 'status/' && isObject(data)) host.status = { 'boot-info': data['boot-info'] };
+  for (const row of rows)
+    if (what === 'rrddata/' && typeof row.maxcpu === 'number') host.usage = { ...host.usage, maxcpu: row.maxcpu };
   world.host = host;
+};
+
+/** The recorded restoration found its backup. */
+const restores = ({ exchange, knowledge }: Scene): boolean => {
+  const upid = dataOf(exchange);
+  return (
+    typeof upid === 'string' &&
+    knowledge.tasks.get(upid)?.exitstatus !== undefined &&
+    !/does not exist/.test(knowledge.tasks.get(upid)?.exitstatus ?? '')
+  );
 };
 
 export const assumeStorages = (scene: Scene): void => {
@@ -196,6 +208,10 @@ export const assumeStorages = (scene: Scene): void => {
   const named = new URLSearchParams(exchange.request.body ?? '').get('storage');
   for (const storage of [third === 'storage' ? id : undefined, third === 'vzdump' ? named : undefined])
     if (storage !== undefined && storage !== null && scene.knowledge.storages.has(storage)) ensureStorage(scene, storage);
+  const template =
+    new URLSearchParams(exchange.request.body ?? '').get('ostemplate') ??
+    new URLSearchParams(exchange.request.body ?? '').get('archive');
+  if (template !== null && restores(scene)) ensureArchive(scene, template);
   if (third === 'storage' && what === 'content' && volume.length > 0) {
     const volid = volume.join('/');
     // The deletion of a volume that is not there succeeds too: only one seen elsewhere is taken to exist.

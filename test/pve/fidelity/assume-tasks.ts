@@ -56,6 +56,9 @@ const total = ({ exchange }: Scene): number => Number(isObject(exchange.response
 
 const short = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** What a worker needs to come to the line where it waits. */
+const REACH_MS = 300;
+
 /** The longest a worker of this run may take. */
 const PATIENCE_MS = 8_000;
 
@@ -63,7 +66,8 @@ const waitForEnd = async (scene: Scene, recorded: string): Promise<void> => {
   const { pve, session } = scene;
   const own = session.knows(recorded);
   if (own === undefined) return;
-  pve.vzdumpFaults.hang = undefined;
+  // Another worker may wait on where it stands.
+  if (pve.world.tasks.some((t) => t.upid === own && t.exitstatus === undefined)) pve.vzdumpFaults.hang = undefined;
   await Promise.race([pve.taskEnded(own), short(PATIENCE_MS)]);
 };
 
@@ -96,10 +100,14 @@ const forOne = async (scene: Scene, recorded: string, what: string | undefined):
     }
     return;
   }
-  if (exchange.request.method !== 'GET') return;
+  if (exchange.request.method !== 'GET') {
+    // A worker that is stopped had come as far as it would.
+    await short(REACH_MS);
+    return;
+  }
   if (wasKilled(scene, recorded)) await killWorker(scene, own);
   else if (shownEnded(scene, recorded)) await waitForEnd(scene, recorded);
-  else await short(150);
+  else if (scene.pve.vzdumpFaults.hang !== undefined) await short(REACH_MS);
 };
 
 const killWorker = async ({ pve }: Scene, own: string): Promise<void> => {

@@ -24,7 +24,7 @@ export interface Exchange {
 }
 
 export const loadExchanges = (file = process.env.FELHOM_PVE_EXCHANGES): Exchange[] =>
-  readFileSync(file ?? fixturePath('exchanges.jsonl'), 'utf8')
+  readFileSync(file || fixturePath('exchanges.jsonl'), 'utf8')
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => JSON.parse(line) as Exchange);

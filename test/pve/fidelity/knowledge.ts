@@ -48,6 +48,9 @@ const collectTask = (k: Knowledge, e: Exchange, index: number): void => {
   const data = dataOf(e);
   if (typeof data === 'string' && data.startsWith('UPID:')) task(k, data).startedAt = index;
   const [, , tasks, upid = '', what] = pathOf(e);
+  // Whoever stops a task takes it for running.
+  if (tasks === 'tasks' && e.request.method === 'DELETE' && task(k, upid).exitstatus === undefined)
+    task(k, upid).runningAt = index;
   if (tasks === 'tasks' && what === 'status' && isObject(data)) {
     if (data.status === 'running') task(k, upid).runningAt = index;
     else task(k, upid).exitstatus = String(data.exitstatus);
@@ -83,6 +86,28 @@ const collectGuest = (k: Knowledge, e: Exchange, index: number): void => {
       ...Object.fromEntries(rowsOf(e).map((row) => [String(row.key), row.value ?? ''])),
       ...type,
     });
+};
+
+const BACKUP_CONFIG = /vzdump-(lxc|qemu)-(\d+)-/;
+
+/** A backup holds the guest's configuration as it was. */
+const collectBackupConfig = (k: Knowledge, e: Exchange, index: number): void => {
+  const data = dataOf(e);
+  const [, type, vmid] = BACKUP_CONFIG.exec(decodeURIComponent(e.request.path)) ?? [];
+  if (!e.request.path.includes('/extractconfig') || typeof data !== 'string' || type === undefined) return;
+  const lines = data.split('\n').filter(Boolean);
+  const description = lines.filter((line) => line.startsWith('#')).map((line) => `${decodeURIComponent(line.slice(1))}\n`);
+  const pairs = lines
+    .filter((line) => !line.startsWith('#'))
+    .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)] as const);
+  const config = Object.fromEntries(
+    pairs.map(([key, value]) => [key, type === 'lxc' && /^\d+$/.test(value) ? Number(value) : value]),
+  );
+  push(k.configs, Number(vmid), index, {
+    ...config,
+    type,
+    ...(description.length > 0 ? { description: description.join('') } : {}),
+  });
 };
 
 const collectStorage = (k: Knowledge, e: Exchange, index: number): void => {
@@ -127,6 +152,7 @@ export const collect = (exchanges: Exchange[]): Knowledge => {
     if (e.raw) continue;
     collectTask(k, e, index);
     collectGuest(k, e, index);
+    collectBackupConfig(k, e, index);
     collectStorage(k, e, index);
     collectToken(k, e);
     if (e.request.method === 'GET' && pathOf(e).join('/') === 'access/acl' && rowsOf(e).length > 0)

@@ -123,6 +123,7 @@ export const replay = async (exchanges: Exchange[]): Promise<Result[]> => {
     world: baseWorld(knowledge),
   });
   const session = createSession(pve);
+  session.learn('/var/run/vzdump.lock', pve.files.lockFile);
   const results: Result[] = [];
   try {
     for (const [index, exchange] of exchanges.entries()) {

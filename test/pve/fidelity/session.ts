@@ -19,6 +19,8 @@ export interface Session {
   /** Notes that `recorded` is called `own` here. */
   learn(recorded: string, own: string): void;
   knows(recorded: string): string | undefined;
+  /** Keeps a ticket or a CSRF token under its recorded form; texts are not searched for these. */
+  keep(recorded: string, own: string): void;
   /** The request as it has to be sent to this server. */
   prepare(e: Exchange): Wanted;
   /** The length-made password that a request carries. */
@@ -35,6 +37,7 @@ const multipart = (described: string, boundary: string): Buffer => {
 
 export const createSession = (pve: Pve): Session => {
   const names = new Map<string, string>();
+  const secrets = new Map<string, string>();
 
   const secret = (name: string): string | undefined => {
     const [userid = '', tokenid = ''] = name.split('!');
@@ -66,7 +69,7 @@ export const createSession = (pve: Pve): Session => {
     const length = maskedLength(e);
     const user = /username=([^&]+)/.exec(e.request.body ?? '')?.[1];
     if (length > TICKET_LENGTH && user !== undefined)
-      return names.get(`ticket of ${decodeURIComponent(user)}`) ?? passwordOf(length);
+      return secrets.get(`ticket of ${decodeURIComponent(user)}`) ?? passwordOf(length);
     return passwordOf(length);
   };
 
@@ -83,8 +86,8 @@ export const createSession = (pve: Pve): Session => {
     const plain = decodeURIComponent(value);
     const user = /PVE:([^:]+):/.exec(plain)?.[1] ?? '';
     return (
-      names.get(/PVE:[^:]+:[0-9A-F]{8}/.exec(plain)?.[0] ?? '') ??
-      (plain.includes(':00000000:') ? '' : (names.get(`ticket of ${user}`) ?? ''))
+      secrets.get(/PVE:[^:]+:[0-9A-F]{8}/.exec(plain)?.[0] ?? '') ??
+      (plain.includes(':00000000:') ? '' : (secrets.get(`ticket of ${user}`) ?? ''))
     );
   };
 
@@ -99,7 +102,7 @@ export const createSession = (pve: Pve): Session => {
       else if (key === 'authorization') headers[key] = authorization(e, value);
       else if (key === 'cookie')
         headers[key] = ticketOf(value) === '' ? value : `PVEAuthCookie=${encodeURIComponent(ticketOf(value))}`;
-      else if (key === 'csrfpreventiontoken') headers[key] = names.get(`csrf ${value}`) ?? value;
+      else if (key === 'csrfpreventiontoken') headers[key] = secrets.get(`csrf ${value}`) ?? value;
       else headers[key] = value;
     }
     return headers;
@@ -116,6 +119,7 @@ export const createSession = (pve: Pve): Session => {
     translate,
     learn: (recorded, own) => names.set(recorded, own),
     knows: (recorded) => names.get(recorded),
+    keep: (recorded, own) => secrets.set(recorded, own),
     password,
     secret,
     prepare: (e) => {
@@ -134,8 +138,8 @@ export const learnFrom = (session: Session, want: Json | undefined, got: Json | 
   if (typeof want === 'string' && typeof got === 'string' && UPID.test(want) && UPID.test(got)) session.learn(want, got);
   if (!isObject(want) || !isObject(got)) return;
   if (typeof want.ticket === 'string' && typeof got.ticket === 'string') {
-    session.learn(/PVE:[^:]+:[0-9A-F]{8}/.exec(want.ticket)?.[0] ?? want.ticket, got.ticket);
-    session.learn(`ticket of ${String(got.username)}`, got.ticket);
-    session.learn(`csrf ${String(want.CSRFPreventionToken)}`, String(got.CSRFPreventionToken));
+    session.keep(/PVE:[^:]+:[0-9A-F]{8}/.exec(want.ticket)?.[0] ?? want.ticket, got.ticket);
+    session.keep(`ticket of ${String(got.username)}`, got.ticket);
+    session.keep(`csrf ${String(want.CSRFPreventionToken)}`, String(got.CSRFPreventionToken));
   }
 };
