@@ -138,7 +138,7 @@ export const guestResource = (world: World, guest: Guest, now: number): Record<s
   const pool = [...world.pools].find(([, p]) => p.vms.has(guest.vmid))?.[0];
   const known = { ...base, ...(pool === undefined ? {} : { pool }), ...marks(guest) };
   if (!world.pvestatdReported) {
-    const { template: _unknownYet, ...rest } = known as Record<string, unknown>;
+    const { template: _unknownYet, lock: _unreported, ...rest } = known as Record<string, unknown>;
     return { ...rest, status: 'unknown' };
   }
   const { cpus, ...figures } = usage(world, guest, now);
