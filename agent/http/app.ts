@@ -57,7 +57,8 @@ export const createApp = <S extends Server | HttpsServer>(
     const { status, text } = plain(
       new FelhomError('invalid-request', 'The header "Expect" asks for something that is not served.'),
     );
-    response.writeHead(status, { 'content-type': JSON_TYPE, connection: 'close' }).end(text);
+    const headers = { 'content-type': JSON_TYPE, 'content-length': Buffer.byteLength(text), connection: 'close' };
+    response.writeHead(status, headers).end(text);
   });
   return { app, server: made };
 };

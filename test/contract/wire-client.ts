@@ -7,15 +7,15 @@ export interface WireAnswer {
   body: string;
 }
 
-/** Reads one HTTP/1.1 answer with a Content-Length off the front; null while it is not complete. */
-const takeAnswer = (bytes: Buffer): { answer: WireAnswer; rest: Buffer } | null => {
+/** Reads one HTTP/1.1 answer with a Content-Length off the front; null while it is not complete. HEAD's has no body. */
+const takeAnswer = (bytes: Buffer, method: string): { answer: WireAnswer; rest: Buffer } | null => {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return null;
   const [statusLine = '', ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n');
   const headers = new Map(
     lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
   );
-  const length = Number(headers.get('content-length') ?? 0);
+  const length = method === 'HEAD' ? 0 : Number(headers.get('content-length') ?? 0);
   if (bytes.length < end + 4 + length) return null;
   return {
     answer: {
@@ -52,12 +52,12 @@ export const createWire = (host: string, port: number) => {
     });
 
   /** Sends the bytes; answers what came back, or null when the server closed the connection (or said nothing for `patienceMs`). */
-  const send = async (bytes: Buffer | string, patienceMs = 15_000): Promise<WireAnswer | null> => {
+  const send = async (bytes: Buffer | string, method: string, patienceMs: number): Promise<WireAnswer | null> => {
     const used = socket ?? (await open());
     used.write(bytes);
     const deadline = Date.now() + patienceMs;
     for (;;) {
-      const taken = takeAnswer(received);
+      const taken = takeAnswer(received, method);
       if (taken) {
         received = Buffer.from(taken.rest);
         if (taken.answer.headers.get('connection') === 'close') close();
