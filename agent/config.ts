@@ -88,7 +88,10 @@ const listener: Reader<{ address: string; port: number }> = (value, path, proble
 
 const listen: Reader<AgentConfig['listen']> = (value, path, problems) => {
   if (value === undefined || value === null) {
-    problems.push({ path, sentence: 'is missing; write where guests reach the agent, such as [{address: 10.10.10.1, port: 8443}]' });
+    problems.push({
+      path,
+      sentence: 'is missing; write where guests reach the agent, such as [{address: 10.10.10.1, port: 8443}]',
+    });
     return [];
   }
   const listeners = listOf(listener, { atLeast: 1 })(value, path, problems);
@@ -104,7 +107,10 @@ const directory: Reader<string> = (value, path, problems) => absolutePath(value,
 const runtimeDir: Reader<string> = (value, path, problems) => {
   const read = directory(value, path, problems);
   if (!fitsSocket(read)) {
-    problems.push({ path, sentence: `makes the admin socket's path longer than ${SOCKET_PATH_BYTES} bytes; name a shorter directory` });
+    problems.push({
+      path,
+      sentence: `makes the admin socket's path longer than ${SOCKET_PATH_BYTES} bytes; name a shorter directory`,
+    });
   }
   return read;
 };
@@ -130,8 +136,9 @@ const fingerprint: Reader<string> = (value, path, problems) => {
 const compress: Reader<AgentConfig['backup']['compress']> = (value, path, problems) =>
   oneOf(['zstd', 'gzip', 'lzo', '0'] as const)(value === 0 ? '0' : value, path, problems);
 
-const hostId = text('up to 200 letters, digits, dots, dashes, colons and underscores, beginning with a letter or digit', (value) =>
-  /^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$/.test(value),
+const hostId = text(
+  'up to 200 letters, digits, dots, dashes, colons and underscores, beginning with a letter or digit',
+  (value) => /^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$/.test(value),
 );
 const nodeName = text('"auto" or the name of this node as Proxmox shows it', (value) =>
   /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(value),

@@ -49,7 +49,9 @@ export const startAgent = async (config: AgentConfig, io: AgentIo = {}): Promise
   const undo: (() => Promise<unknown> | unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) {
-      await Promise.resolve(step()).catch((error: unknown) => journal('error', 'A part did not stop cleanly.', { cause: String(error) }));
+      await Promise.resolve()
+        .then(step)
+        .catch((error: unknown) => journal('error', 'A part did not stop cleanly.', { cause: String(error) }));
     }
   };
   try {
@@ -141,9 +143,13 @@ const nodeName = async ({ node, configDir }: AgentConfig['proxmox'], journal: Jo
   const linked = await nodeNameIn(configDir);
   if (linked !== null) return linked;
   const [short = 'localhost'] = hostname().split('.');
-  journal('warning', "Proxmox's configuration directory does not name this node (is pve-cluster running?); the host's name is used.", {
-    directory: configDir,
-    node: short,
-  });
+  journal(
+    'warning',
+    "Proxmox's configuration directory does not name this node (is pve-cluster running?); the host's name is used.",
+    {
+      directory: configDir,
+      node: short,
+    },
+  );
   return short;
 };

@@ -9,7 +9,7 @@ export interface InterfaceAddress {
 }
 
 /** An address as the kernel shows it to an IPv6 socket, without the mapping and the zone. */
-export const plainAddress = (address: string): string => {
+const plainAddress = (address: string): string => {
   const [bare = ''] = address.split('%', 1);
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare;
 };

@@ -9,7 +9,7 @@ export type Journal = (level: Level, sentence: string, fields?: Record<string, s
 
 const printable = (value: string | number): string => JSON.stringify(String(value)).replaceAll(/[^\x20-\x7e]/g, '?');
 
-export const journalTo =
+const journalTo =
   (write: (line: string) => void): Journal =>
   (level, sentence, fields = {}) => {
     const known = Object.entries(fields).filter((entry): entry is [string, string | number] => entry[1] !== undefined);

@@ -7,7 +7,8 @@ const TOKEN = /^[^\s:/@!=]+@[^\s:/@!=]+![A-Za-z][A-Za-z0-9._-]*=[0-9A-Fa-f]{8}(-
 /** Everything that is wrong with it is said with what corrects it, and never with what it holds. */
 export const readTokenFile = async (path: string): Promise<string> => {
   const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw new Error(`The Proxmox token file ${path} cannot be read (${error.code}).`, { cause: error });
+    if (error.code !== 'ENOENT')
+      throw new Error(`The Proxmox token file ${path} cannot be read (${error.code}).`, { cause: error });
     throw new Error(
       `The Proxmox token file ${path} is missing. Make a token ("pveum user token add felhom@pve <node> --privsep 1") and write it there as one line: user@realm!name=uuid.`,
       { cause: error },
@@ -15,7 +16,8 @@ export const readTokenFile = async (path: string): Promise<string> => {
   });
   try {
     const { mode, uid } = await handle.stat();
-    if ((mode & 0o077) !== 0) throw new Error(`The Proxmox token file ${path} can be read by others. Correct it with: chmod 600 ${path}`);
+    if ((mode & 0o077) !== 0)
+      throw new Error(`The Proxmox token file ${path} can be read by others. Correct it with: chmod 600 ${path}`);
     if (uid !== 0 && uid !== process.getuid?.()) {
       throw new Error(`The Proxmox token file ${path} belongs to another user. Correct it with: chown root: ${path}`);
     }

@@ -7,6 +7,11 @@ const HOST_ID_CHARS = 20;
 
 /** `pve1` and random bytes as `pve1-k3v7q2m5xw8r4t6y9zbc`. */
 export const makeHostId = (hostname: string, random: Uint8Array): string => {
-  const name = hostname.split('.')[0]?.replaceAll(/[^A-Za-z0-9-]/g, '').replace(/^-+/, '').slice(0, 63) ?? '';
+  const name =
+    hostname
+      .split('.')[0]
+      ?.replaceAll(/[^A-Za-z0-9-]/g, '')
+      .replace(/^-+/, '')
+      .slice(0, 63) ?? '';
   return `${name === '' ? 'host' : name}-${base32(random).slice(0, HOST_ID_CHARS)}`;
 };
