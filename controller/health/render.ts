@@ -46,7 +46,8 @@ const orUnknown = (value: number | null, unit: string): string => (value === nul
 
 const healthBlock = ({ host }: Overview): string[] =>
   block('How the host is (measured just now)', host, ({ host: now, stale }) => [
-    ...row('processor', `${orUnknown(now.cpu_percent, '%')}, load ${now.loadavg.join(' ')}, ${orUnknown(now.cpu_temp_c, '°C')}`),
+    ...row('processor', `${orUnknown(now.cpu_percent, '%')}, load ${now.loadavg.join(' ')}`),
+    ...row('its temperature', orUnknown(now.cpu_temp_c, '°C')),
     ...row('memory', fill(now.memory_used_bytes, now.memory_total_bytes)),
     ...row('its own disk', fill(now.disk_used_bytes, now.disk_total_bytes)),
     ...row('running for', now.uptime_seconds === null ? 'unknown' : span(now.uptime_seconds)),

@@ -96,7 +96,8 @@ test('one screen when all is well', () => {
       asked                 just now
 
     How the host is (measured just now)
-      processor             12 %, load 0.10 0.20 0.30, 52 °C
+      processor             12 %, load 0.10 0.20 0.30
+      its temperature       52 °C
       memory                4.0 GiB of 16.0 GiB used (25 %)
       its own disk          10.0 GiB of 94.0 GiB used (11 %)
       running for           11 days
