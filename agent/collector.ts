@@ -1,5 +1,5 @@
 /** One source of readings: one collection in flight, a deadline for whoever waits, and the last value with its age. */
-import type { Clock } from './ports/clock.ts';
+import type { Clock } from '#shared/clock';
 
 export interface Reading<T> {
   /** The newest value ever collected; null before the first. */

@@ -1,9 +1,10 @@
 /** Carries one backup job to its end: asks Proxmox once, finds the task again when that is in doubt, follows it, judges it. */
-import type { Clock } from '#agent/ports/clock';
-import { sleep } from '#agent/ports/clock';
+
 import type { Journal } from '#agent/ports/journal';
 import { type BackupVolume, type Proxmox, ProxmoxError, type TaskRow, type VzdumpRequest } from '#agent/ports/proxmox';
 import type { LogFollower, TaskLog } from '#agent/ports/task-log';
+import type { Clock } from '#shared/clock';
+import { sleep } from '#shared/clock';
 import type { Job, Jobs } from './jobs.ts';
 import { labelOf } from './label.ts';
 import { type LogFacts, NOTHING_READ, readLine } from './log.ts';

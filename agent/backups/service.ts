@@ -1,11 +1,11 @@
 /** Backups of guests: whether one is due, starting one, following it, and taking up after a restart. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { AgentConfig } from '#agent/config';
-import { type Clock, sleep } from '#agent/ports/clock';
 import type { Journal } from '#agent/ports/journal';
 import { forGuest, type Proxmox, type VzdumpRequest } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
 import type { TaskLog } from '#agent/ports/task-log';
+import { type Clock, sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { BackupDue, BackupStarted, BackupStatus, StartBackup, StatusQuery } from '#shared/wire/backups';
 import { createCarrier } from './carry.ts';

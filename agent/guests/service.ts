@@ -1,10 +1,10 @@
 /** The enrolled guests and their tokens: in memory for every request, in the database for good. The agent is the only writer. */
 import { randomBytes } from 'node:crypto';
 import type { Bootstrap } from '#shared/bootstrap';
+import type { Clock } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import { SCOPES, type Scope, timestamp } from '#shared/ids';
 import type { EnrolledGuests } from '#shared/wire/admin';
-import type { Clock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Proxmox } from '../ports/proxmox.ts';
 import type { Statement, Store } from '../ports/store.ts';

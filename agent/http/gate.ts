@@ -1,6 +1,6 @@
 /** The door at one listen address: takes raw connections, turns away those that have no business here, and hands the rest on. */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import type { Clock } from '../ports/clock.ts';
+import type { Clock } from '#shared/clock';
 import type { Journal } from '../ports/journal.ts';
 
 const RETRY_MS = 3000;

@@ -1,8 +1,8 @@
 /** The guest API over TLS: one HTTPS server behind a gate for each listen address. */
 import { createServer } from 'node:https';
+import type { Clock } from '#shared/clock';
 import { GUEST_API } from '#shared/wire/api';
 import type { Guests } from '../guests/service.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
 import { createApp, SERVER_OPTIONS } from './app.ts';
 import { createCrowd, openGate } from './gate.ts';

@@ -1,5 +1,5 @@
 /** Samples /proc/stat every few seconds, so that a question is answered from the last ten seconds without waiting for them. */
-import { type Clock, sleep } from '../ports/clock.ts';
+import { type Clock, sleep } from '#shared/clock';
 import type { Proc } from '../ports/proc.ts';
 import { baseline, type CpuSample, cpuPercent, parseCpu, recent } from './cpu.ts';
 

@@ -1,8 +1,9 @@
 /** The host's health: every source has a deadline, and one that fails or is late gives its last values and is named. */
+
+import type { Clock } from '#shared/clock';
 import { int, percent } from '#shared/int';
 import type { HostMetrics } from '#shared/wire/metrics';
 import { ageSeconds, type Collector, createCollector, type Reading } from '../collector.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { RunCommand } from '../ports/command.ts';
 import type { Proc } from '../ports/proc.ts';
 import type { Sysfs } from '../ports/sysfs.ts';

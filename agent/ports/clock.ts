@@ -1,27 +1,7 @@
-/** Time, as a port: tests run days in milliseconds. */
+/** The real clock. */
+import type { Clock } from '#shared/clock';
 
-export interface Clock {
-  /** Wall time, milliseconds since 1970. May jump. */
-  now(): number;
-  /** Milliseconds since some start; never jumps. For durations and deadlines. */
-  monotonic(): number;
-  /** Calls once after `ms`; the returned function cancels. The timer never keeps the process alive. */
-  after(ms: number, call: () => void): () => void;
-}
-
-/** Resolves after `ms`, or at once when `signal` is aborted. Never rejects. */
-export const sleep = (clock: Clock, ms: number, signal?: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const done = () => {
-      cancel();
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal?.addEventListener('abort', done, { once: true });
-  });
-
+/** Its timers never keep the process alive: the agent lives for its listeners. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

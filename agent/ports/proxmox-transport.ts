@@ -1,8 +1,8 @@
 /** How requests travel to pveproxy: pinned TLS, token in the header, what is retried, and what an answer means. */
 import { connect as tlsConnect } from 'node:tls';
 import { type buildConnector, Client, type Dispatcher, Pool } from 'undici';
+import { type Clock, sleep } from '#shared/clock';
 import { connectPinned, PinMismatch } from '#shared/pin';
-import { type Clock, sleep } from './clock.ts';
 import { ProxmoxError } from './proxmox.ts';
 
 export interface TransportOptions {

@@ -1,7 +1,7 @@
 /** The lines of a task's log as they are written: from its file on this host, or from the API where that cannot be read. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, sleep } from './clock.ts';
+import { type Clock, sleep } from '#shared/clock';
 import type { Proxmox } from './proxmox.ts';
 import { parseUpid } from './upid.ts';
 

@@ -1,6 +1,7 @@
 /** What several services need to know of this node, asked for at most every few seconds whatever the guests do, and never when idle. */
+
+import type { Clock } from '#shared/clock';
 import { type Collector, createCollector } from '../collector.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { Proc } from '../ports/proc.ts';
 import type { Proxmox, Resources, StorageConfig } from '../ports/proxmox.ts';
 import type { Sysfs } from '../ports/sysfs.ts';

@@ -1,8 +1,9 @@
 /** Answers a guest what it consists of: its volumes and binds, where they lie, and whether a backup includes them. */
+
+import type { Clock } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { GuestMount, GuestStorage } from '#shared/wire/storage';
 import { ageSeconds, type Collector, createCollector, LateError, type Reading } from '../collector.ts';
-import type { Clock } from '../ports/clock.ts';
 import { forGuest, type GuestResource, type Proxmox, ProxmoxError, type StorageConfig } from '../ports/proxmox.ts';
 import { classOfPath, classOfStorage, type DriveClass, type Drives } from './class.ts';
 import type { NodeView } from './node-view.ts';

@@ -83,6 +83,12 @@ export const startHost = async (scope: Scope, options: HostOptions = {}): Promis
   return { ...prepared, agent, bootstrap, address: { host: '127.0.0.1', port, fingerprint, token: bootstrap.token } };
 };
 
+/** The same host with its agent started again: what only the first start does, making the key, is behind it. */
+export const restartAgent = async (scope: Scope, host: BenchHost): Promise<BenchHost> => {
+  await stop(host.agent.child);
+  return { ...host, agent: await startAgent(scope, host.config, host.address.port) };
+};
+
 /** One moment that the application's command noted, in milliseconds since 1970. */
 export interface Moment {
   step: 'pre' | 'post';

@@ -10,10 +10,11 @@ import { guestHandlers } from '#agent/http/guest-handlers';
 import type { GuestHandlers } from '#agent/http/routes';
 import { createGuestServer } from '#agent/http/server';
 import { type Leaf, makeLeaf } from '#agent/ports/certificate';
-import { type Clock, systemClock } from '#agent/ports/clock';
+import { systemClock } from '#agent/ports/clock';
 import type { Level } from '#agent/ports/journal';
 import { openStore, type Store } from '#agent/ports/store';
 import { fingerprintOf } from '#agent/trust/identity';
+import type { Clock } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 
 export interface Answer {

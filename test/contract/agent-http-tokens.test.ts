@@ -1,7 +1,7 @@
 /** Who may ask: tokens, rotation, revocation, limits, instances. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
-import type { Clock } from '#agent/ports/clock';
+import type { Clock } from '#shared/clock';
 import { startTestAgent, type TestAgent } from './agent-http-helpers.ts';
 
 let agent: TestAgent;

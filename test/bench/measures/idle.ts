@@ -1,7 +1,7 @@
-/** What agent and controller cost while nothing happens: one enrolled guest, its backup taken, the controller asking once a minute. */
+/** What agent and controller cost while nothing happens: one enrolled guest, the agent started as at any boot, a backup taken, the controller asking once a minute. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { atMost, type Figure, summarise } from '../figure.ts';
-import { type AgentProcess, backupEnded, startController, startHost } from '../host.ts';
+import { type AgentProcess, backupEnded, restartAgent, startController, startHost } from '../host.ts';
 import type { Measure } from '../measure.ts';
 import { cpuSeconds, residentMegabytes } from '../proc.ts';
 
@@ -49,7 +49,7 @@ export const idle: Measure = {
   about: 'memory, CPU and Proxmox requests while nothing happens',
   run: async ({ scope, quick, say }) => {
     const windowSeconds = quick ? 20 : 60;
-    const host = await startHost(scope, {});
+    const host = await restartAgent(scope, await startHost(scope));
     const controller = startController(scope, host, '60s');
     const { phase, error } = await backupEnded(host, controller, 120_000);
     if (phase !== 'done') throw new Error(`the backup failed: ${error}`);

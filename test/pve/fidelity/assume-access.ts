@@ -3,7 +3,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Acl, User, World } from '../world.ts';
 import type { Scene } from './assume.ts';
-import { bodyOf, callerOf, dataOf, isObject, type Json, type JsonObject, pathOf, rowsOf, succeeded } from './exchange.ts';
+import {
+  bodyOf,
+  callerOf,
+  dataOf,
+  type Exchange,
+  isObject,
+  type Json,
+  type JsonObject,
+  pathOf,
+  rowsOf,
+  succeeded,
+} from './exchange.ts';
 import { at } from './knowledge.ts';
 
 const KNOWN = ['userid', 'enable', 'expire', 'groups', 'tokens', 'realm-type'];
@@ -91,6 +102,8 @@ const readAccess = ({ pve, exchange }: Scene): void => {
   else if (kind === 'acl' && rows.length > 0) world.acl = rows.map(acl);
 };
 
+const seesAllPools = (e: Exchange): boolean => /^(?:admin@pve(?:!full)?|root@pam)/.test(callerOf(e) ?? '');
+
 const readPools = ({ pve, exchange }: Scene): void => {
   const { pools } = pve.world;
   const data = dataOf(exchange);
@@ -100,6 +113,8 @@ const readPools = ({ pve, exchange }: Scene): void => {
     const id = String(row.poolid);
     pools.set(id, { vms: new Set(), storages: new Set(), ...pools.get(id), ...comment(row) });
   }
+  if (name === '' && seesAllPools(exchange))
+    for (const id of pools.keys()) if (!rowsOf(exchange).some((row) => row.poolid === id)) pools.delete(id);
   if (!isObject(data)) return;
   const members = (Array.isArray(data.members) ? data.members : []).filter(isObject);
   pools.set(name, {

@@ -73,6 +73,7 @@ const beforeVzdump = (scene: Scene): void => {
     const type = knowledge.configs.get(vmid)?.[0]?.value.type;
     if (!pve.world.guests.has(vmid) && (type === 'lxc' || type === 'qemu')) ensureGuest(scene, vmid, type);
   }
+  if (!/is locked/.test((known?.log ?? []).join('\n'))) for (const guest of pve.world.guests.values()) delete guest.config.lock;
   const stopsEarly = known?.exitstatus === 'unexpected status' && known.log?.length === 1;
   pve.vzdumpFaults.hang = known?.runningAt === undefined || stopsEarly ? undefined : waitsAt(known.runningLog);
   const [first] = vmids;

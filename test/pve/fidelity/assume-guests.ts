@@ -4,7 +4,7 @@ import { guestRow } from '../guest-status.ts';
 import type { ConfigValue, Guest, World } from '../world.ts';
 import type { Scene } from './assume.ts';
 import { bodyOf, callerOf, dataOf, isObject, type JsonObject, pathOf, rowsOf, succeeded } from './exchange.ts';
-import { at } from './knowledge.ts';
+import { at, knownLog, outcome } from './knowledge.ts';
 
 type Type = Guest['type'];
 
@@ -22,7 +22,7 @@ export const ensureGuest = ({ pve, index, knowledge }: Scene, vmid: number, type
   const plain: Record<string, ConfigValue> =
     type === 'lxc'
       ? { hostname: `ct${vmid}`, memory: 256, swap: 512, cores: 1, rootfs: `local:${vmid}/subvol-${vmid}-disk-0.subvol,size=0T` }
-      : { name: `vm${vmid}`, memory: '512', cores: 1 };
+      : { name: `vm${vmid}`, memory: '512', cores: 1, scsi0: `local:${vmid}/vm-${vmid}-disk-0.qcow2,size=1G` };
   const guest: Guest = {
     vmid,
     type,
@@ -47,6 +47,15 @@ const setSize = (config: Record<string, ConfigValue>, key: string, bytes: number
   config[key] = `${volid},size=${bytes % 1024 ** 3 === 0 ? `${bytes / 1024 ** 3}G` : `${bytes / MIB}M`}`;
 };
 
+/** A guest's row names its pool. */
+const setPool = (world: World, vmid: number, pool: unknown): void => {
+  for (const [name, members] of world.pools) if (name !== pool) members.vms.delete(vmid);
+  if (typeof pool !== 'string') return;
+  const there = world.pools.get(pool) ?? { vms: new Set<number>(), storages: new Set<string>() };
+  there.vms.add(vmid);
+  world.pools.set(pool, there);
+};
+
 /** Only what the row says otherwise than the guest does now. */
 const fromRow = (scene: Scene, row: JsonObject, type: Type): void => {
   const { world } = scene.pve;
@@ -60,6 +69,7 @@ const fromRow = (scene: Scene, row: JsonObject, type: Type): void => {
       guest.startedAt = now - Number(row.uptime ?? 0);
     } else delete guest.startedAt;
   }
+  if (row.id !== undefined && scene.exchange.request.path.includes('/cluster/resources')) setPool(world, guest.vmid, row.pool);
   orDelete(guest.config, 'tags', row.tags);
   if (row.status === 'unknown') return;
   orDelete(guest.config, 'lock', row.lock);
@@ -134,7 +144,16 @@ const readGuest = (scene: Scene, type: Type, vmid: number, what: string[]): void
   if (what[0] === 'snapshot' && what[2] === 'config' && isObject(data)) fromSnapshotConfig(guest, what[1] ?? '', data);
 };
 
-const lastLine = ({ knowledge }: Scene, upid: string): string => knowledge.tasks.get(upid)?.log?.at(-1) ?? '';
+/** A snapshot that was made, was not there before; one that was removed, was; its disks can be seen in the log. */
+const beforeSnapshot = (guest: Guest, what: string[], method: string, ended: string, log: string[]): void => {
+  for (const line of log) {
+    const [, drive, volid = ''] = /^snapshotting 'drive-(\w+)' \(([^)]+)\)/.exec(line) ?? [];
+    if (drive !== undefined && !String(guest.config[drive] ?? '').startsWith(volid)) guest.config[drive] = `${volid},size=1G`;
+  }
+  const [, used] = /^snapshot name '([^']+)' already used/.exec(ended) ?? [];
+  const needed = method === 'POST' && what.length === 1 ? used : ended === 'OK' ? what[1] : undefined;
+  if (needed !== undefined) guest.snapshots[needed] ??= { config: { ...guest.config }, snaptime: 0, description: '' };
+};
 
 /** A write that worked: what it makes was not there, what it changes was. */
 const beforeWrite = (scene: Scene, type: Type, vmid: string | undefined, what: string[]): void => {
@@ -143,14 +162,24 @@ const beforeWrite = (scene: Scene, type: Type, vmid: string | undefined, what: s
     world.guests.delete(Number(bodyOf(scene.exchange).vmid));
     return;
   }
-  if (scene.knowledge.configs.has(Number(vmid)) || scene.exchange.request.method === 'DELETE')
+  const upid = dataOf(scene.exchange);
+  const known = typeof upid === 'string' ? scene.knowledge.tasks.get(upid) : undefined;
+  const ended = outcome(known) ?? '';
+  if (
+    scene.knowledge.configs.has(Number(vmid)) ||
+    (known && ended !== '' && !/\.conf' does not exist/.test(ended)) ||
+    typeof upid !== 'string'
+  )
     ensureGuest(scene, Number(vmid), type);
   const guest = world.guests.get(Number(vmid));
+  if (what[0] === 'snapshot' && guest) beforeSnapshot(guest, what, scene.exchange.request.method, ended, knownLog(known) ?? []);
   if (what[0] !== 'status' || !guest) return;
   if (what[1] === 'suspend' || (type === 'lxc' && ['stop', 'shutdown', 'reboot'].includes(what[1] ?? '')))
     guest.status = 'running';
-  const upid = dataOf(scene.exchange);
-  const ended = typeof upid === 'string' ? (scene.knowledge.tasks.get(upid)?.exitstatus ?? lastLine(scene, upid)) : '';
+  if (!/is locked/.test(ended)) delete guest.config.lock;
+  const [, bridge] = /^bridge '([^']+)' does not exist/.exec(ended) ?? [];
+  if (bridge !== undefined)
+    guest.config.net0 ??= type === 'lxc' ? `name=eth0,bridge=${bridge}` : `virtio=BC:24:11:00:00:01,bridge=${bridge}`;
   guest.ignoresShutdown = what[1] === 'shutdown' && /got timeout/.test(ended);
   if (/already running/.test(ended)) guest.status = 'running';
   if (/is locked \(backup\)/.test(ended)) guest.config.lock = 'backup';

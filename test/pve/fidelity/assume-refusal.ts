@@ -4,13 +4,21 @@ import type { Scene } from './assume.ts';
 import { ensureUser } from './assume-access.ts';
 import { ensureGuest } from './assume-guests.ts';
 import { ensureStorage } from './assume-storages.ts';
-import { type Exchange, isObject, messageOf, pathOf, queryOf, succeeded } from './exchange.ts';
+import { bodyOf, type Exchange, isObject, messageOf, pathOf, queryOf, succeeded } from './exchange.ts';
 
 type Rule = [pattern: RegExp, then: (scene: Scene, ...groups: string[]) => void];
 
 const guestIs = (type: 'lxc' | 'qemu', status: 'running' | 'stopped') => (scene: Scene, vmid: string) => {
   ensureGuest(scene, Number(vmid), type).status = status;
 };
+
+const inPool = (scene: Scene, name: string) => {
+  const pool = scene.pve.world.pools.get(name) ?? { vms: new Set<number>(), storages: new Set<string>() };
+  scene.pve.world.pools.set(name, pool);
+  return pool;
+};
+
+const asked = ({ exchange }: Scene): string => bodyOf(exchange).poolid ?? pathOf(exchange)[1] ?? '';
 
 const RULES: Rule[] = [
   [/user '([^']+)' already exists/, (s, id) => void ensureUser(s.pve.world, id ?? '')],
@@ -24,6 +32,20 @@ const RULES: Rule[] = [
   ],
   [/storage '([^']+)' is disabled/, (s, id) => void Object.assign(ensureStorage(s, id ?? '').config, { disable: 1 })],
   [/storage '([^']+)' does not exist/, (s, id) => void s.pve.world.storages.delete(id ?? '')],
+  [/VM (\d+) is already a pool member/, (s, id) => void inPool(s, asked(s)).vms.add(Number(id))],
+  [
+    /pool '([^']+)' is not empty \(contains VM (\d+)\)/,
+    (s, pool, id) => {
+      ensureGuest(
+        s,
+        Number(id),
+        s.knowledge.configs.get(Number(id))?.[0]?.value.type === 'lxc'
+          ? 'lxc'
+          : (s.pve.world.guests.get(Number(id))?.type ?? 'qemu'),
+      );
+      inPool(s, pool ?? '').vms = new Set([Number(id)]);
+    },
+  ],
   [/pool '([^']+)' does not exist/, (s, id) => void s.pve.world.pools.delete(id ?? '')],
   [/no such user \('([^']+)'\)/, (s, id) => void s.pve.world.users.delete(id ?? '')],
   [

@@ -3,7 +3,7 @@
 import type { Archive, ConfigValue, Storage, Volume, World } from '../world.ts';
 import type { Scene } from './assume.ts';
 import { dataOf, isObject, type Json, type JsonObject, pathOf, queryOf, rowsOf, succeeded } from './exchange.ts';
-import { at } from './knowledge.ts';
+import { at, knownLog, outcome } from './knowledge.ts';
 
 const NOT_CONFIG = ['storage', 'type', 'digest'];
 
@@ -190,11 +190,32 @@ const fromHost = (world: World, path: string, what: string, data: Json | undefin
 /** The recorded restoration found its backup. */
 const restores = ({ exchange, knowledge }: Scene): boolean => {
   const upid = dataOf(exchange);
-  return (
-    typeof upid === 'string' &&
-    knowledge.tasks.get(upid)?.exitstatus !== undefined &&
-    !/does not exist/.test(knowledge.tasks.get(upid)?.exitstatus ?? '')
-  );
+  const ended = typeof upid === 'string' ? outcome(knowledge.tasks.get(upid)) : undefined;
+  return ended !== undefined && !/does not exist/.test(ended);
+};
+
+/** What the worker of a deletion or of a pruning said it found. */
+const found = (scene: Scene): void => {
+  const upid = dataOf(scene.exchange);
+  if (typeof upid !== 'string') return;
+  const known = scene.knowledge.tasks.get(upid);
+  const [, name, id] = /^cannot remove protected volume '([^']+)' on '([^']+)'/.exec(outcome(known) ?? '') ?? [];
+  const locked = name === undefined ? undefined : ensureArchive(scene, `${id}:${name}`);
+  if (locked) locked.protected = true;
+  for (const line of knownLog(known) ?? []) {
+    const [, volid] = /^removing backup '([^']+)'/.exec(line) ?? [];
+    const archive = volid === undefined ? undefined : ensureArchive(scene, volid);
+    if (archive) newerThan(scene, archive);
+  }
+};
+
+/** Something newer was kept. */
+const newerThan = (scene: Scene, archive: Archive): void => {
+  const storage = ensureStorage(scene, archive.volid.split(':')[0] ?? '');
+  if (storage.archives.some((a) => a.vmid === archive.vmid && a.ctime > archive.ctime)) return;
+  const ctime = Math.floor((Date.parse(scene.exchange.response.headers?.Date ?? '') || Date.now()) / 1000) - 1;
+  const stamp = new Date(ctime * 1000).toISOString().replace(/^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).*/, '$1_$2_$3-$4_$5_$6');
+  storage.archives.push({ ...archive, volid: archive.volid.replace(/\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d/, stamp), ctime });
 };
 
 export const assumeStorages = (scene: Scene): void => {
@@ -205,6 +226,7 @@ export const assumeStorages = (scene: Scene): void => {
     read(scene);
     return;
   }
+  found(scene);
   const named = new URLSearchParams(exchange.request.body ?? '').get('storage');
   for (const storage of [third === 'storage' ? id : undefined, third === 'vzdump' ? named : undefined])
     if (storage !== undefined && storage !== null && scene.knowledge.storages.has(storage)) ensureStorage(scene, storage);

@@ -7,10 +7,13 @@ import { parseUpid, splitTokenUser } from '../upid.ts';
 import type { Task } from '../world.ts';
 import type { Scene } from './assume.ts';
 import { callerOf, dataOf, isObject, type JsonObject, pathOf, queryOf, rowsOf } from './exchange.ts';
+import { knownLog, outcome } from './knowledge.ts';
+
+const closing = (how: string | undefined): string => (how === undefined || how === 'OK' ? 'TASK OK' : `TASK ERROR: ${how}`);
 
 /** A task of the recording that was not started here. */
 const seed = (scene: Scene, recorded: string): Task | undefined => {
-  const { pve, session, knowledge } = scene;
+  const { pve, session, knowledge, index } = scene;
   const upid = session.knows(recorded) ?? recorded;
   const there = pve.world.tasks.find((t) => t.upid === upid);
   if (there) return there;
@@ -18,11 +21,23 @@ const seed = (scene: Scene, recorded: string): Task | undefined => {
   if (!parsed || parsed.node !== pve.world.node) return undefined;
   const known = knowledge.tasks.get(recorded);
   const { node, pid, pstart, starttime, type, id, fullUser } = parsed;
-  const log = known?.log ?? known?.runningLog ?? [known?.exitstatus === 'OK' ? 'TASK OK' : `TASK ERROR: ${known?.exitstatus}`];
-  const task: Task = { upid, node, pid, pstart, starttime, type, id, ...splitTokenUser(fullUser), log: [...log] };
-  if (known?.exitstatus !== undefined) {
-    task.exitstatus = known.exitstatus;
-    task.endtime = known.endtime ?? starttime;
+  const runs = known?.runningAt !== undefined && known.runningAt >= index;
+  const log = (runs ? known.runningLog : undefined) ?? knownLog(known) ?? known?.runningLog ?? [closing(outcome(known))];
+  const task: Task = {
+    upid,
+    node,
+    pid,
+    pstart,
+    starttime,
+    type,
+    id,
+    ...splitTokenUser(fullUser),
+    log: log.map(session.translate),
+  };
+  const how = outcome(known);
+  if (!runs && how !== undefined) {
+    task.exitstatus = how;
+    task.endtime = known?.endtime ?? starttime;
   }
   pve.world.tasks.push(task);
   mkdirSync(dirname(taskLogFile(pve.files, task)), { recursive: true });
@@ -46,10 +61,28 @@ const fromList = (scene: Scene): void => {
       task.endtime = Number(row.endtime);
     }
   }
+  // Whatever ended later than the newest row is not known yet.
+  const newest = Number(rows[0]?.starttime ?? 0);
+  const plain = !IN_A_ROW.some((key) => key !== 'limit' && queryOf(exchange).has(key)) && pathOf(exchange)[0] === 'nodes';
+  const listed = new Set(rows.map((row) => session.knows(String(row.upid)) ?? String(row.upid)));
+  if (plain && rows.length > 0)
+    pve.world.tasks = pve.world.tasks.filter((t) => t.exitstatus === undefined || t.starttime < newest || listed.has(t.upid));
   const complete = !IN_A_ROW.some((key) => key !== 'limit' && queryOf(exchange).has(key)) && total(scene) === rows.length;
   if (!complete || pathOf(exchange)[0] !== 'nodes') return;
   const shown = new Set(rows.map((row) => session.knows(String(row.upid)) ?? String(row.upid)));
   pve.world.tasks = pve.world.tasks.filter((t) => t.exitstatus === undefined || shown.has(t.upid));
+};
+
+/** Tasks that are not shown as running have ended. */
+const onlyShownRun = async (scene: Scene): Promise<void> => {
+  const { pve, session, exchange, knowledge } = scene;
+  if (queryOf(exchange).get('source') !== 'active' && queryOf(exchange).get('source') !== 'all') return;
+  const shown = new Set(rowsOf(exchange).map((row) => session.knows(String(row.upid)) ?? String(row.upid)));
+  for (const task of pve.world.tasks.filter((t) => t.exitstatus === undefined && !shown.has(t.upid))) {
+    await Promise.race([pve.taskEnded(task.upid), short(REACH_MS)]);
+    task.exitstatus ??= outcome(knowledge.tasks.get(task.upid)) ?? 'OK';
+    task.endtime ??= task.starttime;
+  }
 };
 
 const total = ({ exchange }: Scene): number => Number(isObject(exchange.response.body) ? (exchange.response.body.total ?? 0) : 0);
@@ -86,6 +119,13 @@ const wasKilled = (scene: Scene, recorded: string): boolean => {
   return isObject(data) && data.exitstatus === 'unexpected status' && known?.runningLog !== undefined;
 };
 
+/** A task that was seen running before has its whole log once it has ended. */
+const catchUp = ({ knowledge, index, session }: Scene, task: Task, recorded: string): void => {
+  const known = knowledge.tasks.get(recorded);
+  const log = knownLog(known);
+  if (log && (known?.runningAt === undefined || known.runningAt < index)) task.log = log.map(session.translate);
+};
+
 const forOne = async (scene: Scene, recorded: string, what: string | undefined): Promise<void> => {
   const { session, exchange } = scene;
   if (exchange.response.status !== 200 && exchange.response.status !== 403) return;
@@ -94,6 +134,8 @@ const forOne = async (scene: Scene, recorded: string, what: string | undefined):
   if (own === undefined) {
     const task = seed(scene, recorded);
     const data = dataOf(exchange);
+    if (task && isObject(data) && data.status === 'running') delete task.exitstatus;
+    if (task && exchange.request.method === 'GET') catchUp(scene, task, recorded);
     if (task && isObject(data) && data.status === 'stopped') {
       task.exitstatus = String(data.exitstatus);
       task.endtime ??= task.starttime;
@@ -123,6 +165,7 @@ export const assumeTasks = async (scene: Scene): Promise<void> => {
   const list = (first === 'nodes' && tasks === 'tasks' && upid === undefined) || (first === 'cluster' && node === 'tasks');
   if (list && exchange.response.status === 200) {
     await settle(scene);
+    await onlyShownRun(scene);
     fromList(scene);
     // What a filter leaves out is not known: rows of this run that it would let through go.
     if (rowsOf(exchange).length === 0 && callerOf(exchange) === undefined) return;

@@ -5,13 +5,6 @@ import type { World } from '../world.ts';
 import type { Knowledge } from './knowledge.ts';
 
 const USERS = ['admin@pve', 'auditor@pve', 'nobody@pve'];
-const TOKENS: [string, boolean][] = [
-  ['admin@pve!full', false],
-  ['admin@pve!sep', true],
-  ['admin@pve!dflt', true],
-  ['auditor@pve!audit', false],
-  ['nobody@pve!none', false],
-];
 
 export const baseWorld =
   (knowledge: Knowledge) =>
@@ -22,7 +15,7 @@ export const baseWorld =
     const local = world.storages.get('local');
     if (local) local.config = { path: '/var/lib/vz', content: 'iso,vztmpl,backup,rootdir,images,snippets' };
     for (const userid of USERS) world.users.set(userid, { userid, enable: true, expire: 0, groups: [], extra: {}, tokens: {} });
-    for (const [name, privsep] of [...TOKENS, ...knowledge.tokens]) {
+    for (const [name, privsep] of knowledge.tokens) {
       const [userid = '', tokenid = ''] = name.split('!');
       const user = world.users.get(userid);
       if (user) user.tokens[tokenid] = { secret: randomUUID(), privsep, expire: 0 };

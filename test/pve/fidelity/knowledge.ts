@@ -6,6 +6,8 @@ export interface TaskKnowledge {
   /** Of every task the recording has seen: how it ended, with its whole log where that was read. */
   exitstatus?: string;
   log?: string[];
+  /** Lines by number, from readings of parts. */
+  pieces?: Map<number, string>;
   /** The log as it stood while the task ran. */
   runningLog?: string[];
   endtime?: number;
@@ -67,6 +69,11 @@ const collectTask = (k: Knowledge, e: Exchange, index: number): void => {
     if (/^TASK /.test(lines.at(-1) ?? '') || task(k, upid).exitstatus !== undefined) task(k, upid).log = lines;
     else task(k, upid).runningLog = lines;
   }
+  if (tasks === 'tasks' && what === 'log') {
+    const pieces = task(k, upid).pieces ?? new Map<number, string>();
+    for (const row of rowsOf(e)) pieces.set(Number(row.n), String(row.t));
+    task(k, upid).pieces = pieces;
+  }
   for (const row of rowsOf(e)) {
     if (typeof row.upid !== 'string') continue;
     if (row.status === 'RUNNING' || (row.status === undefined && row.endtime === undefined)) task(k, row.upid).runningAt = index;
@@ -74,6 +81,15 @@ const collectTask = (k: Knowledge, e: Exchange, index: number): void => {
     if (typeof row.endtime === 'number') task(k, row.upid).endtime = row.endtime;
   }
 };
+
+/** The tokens such recordings use, with privilege separation or without. */
+const TOKENS: readonly [string, boolean][] = [
+  ['admin@pve!full', false],
+  ['admin@pve!sep', true],
+  ['admin@pve!dflt', true],
+  ['auditor@pve!audit', false],
+  ['nobody@pve!none', false],
+];
 
 const collectGuest = (k: Knowledge, e: Exchange, index: number): void => {
   const [, , kind, vmid, what, ...more] = pathOf(e);
@@ -146,7 +162,7 @@ export const collect = (exchanges: Exchange[]): Knowledge => {
     configs: new Map(),
     storages: new Map(),
     acls: [],
-    tokens: new Map(),
+    tokens: new Map(TOKENS),
   };
   for (const [index, e] of exchanges.entries()) {
     if (e.raw) continue;
@@ -159,4 +175,19 @@ export const collect = (exchanges: Exchange[]): Knowledge => {
       k.acls.push({ index, value: rowsOf(e) });
   }
   return k;
+};
+
+/** How a task ended, from its status, a list, or the last line of its log. */
+export const outcome = (known: TaskKnowledge | undefined): string | undefined => {
+  const last = known?.log?.at(-1) ?? '';
+  const [, error] = /^TASK ERROR: (.*)$/.exec(last) ?? [];
+  return known?.exitstatus ?? error ?? (last === 'TASK OK' ? 'OK' : undefined);
+};
+
+/** The log as far as it is known. */
+export const knownLog = (known: TaskKnowledge | undefined): string[] | undefined => {
+  if (known?.log) return known.log;
+  if (!known?.pieces || known.pieces.size === 0) return undefined;
+  const count = Math.max(...known.pieces.keys());
+  return Array.from({ length: count }, (_, i) => known.pieces?.get(i + 1) ?? '');
 };

@@ -26,6 +26,8 @@ export interface Session {
   /** The length-made password that a request carries. */
   password(e: Exchange): string | undefined;
   secret(tokenName: string): string | undefined;
+  /** The ticket that a request needs and that no recorded login has given: its user, and the names it goes by. */
+  lacksTicket(e: Exchange): { user: string; ticket: string; csrf: string } | undefined;
 }
 
 const multipart = (described: string, boundary: string): Buffer => {
@@ -122,6 +124,14 @@ export const createSession = (pve: Pve): Session => {
     keep: (recorded, own) => secrets.set(recorded, own),
     password,
     secret,
+    lacksTicket: (e) => {
+      const plain = decodeURIComponent(header(e, 'cookie') || header(e, 'authorization'));
+      const [ticket, user = ''] = /PVE:([^:!]+@[^:]+):[0-9A-F]{8}/.exec(plain) ?? [];
+      const refused = e.response.reason === 'Authentication failed!';
+      return ticket === undefined || refused || secrets.has(ticket)
+        ? undefined
+        : { user, ticket, csrf: header(e, 'csrfpreventiontoken') };
+    },
     prepare: (e) => {
       const body = bodyFor(e);
       const headers = headersFor(e);

@@ -1,5 +1,5 @@
 /** A clock that only moves when it is told to. */
-import type { Clock } from '#agent/ports/clock';
+import type { Clock } from '#shared/clock';
 
 /** Lets everything run that waits for nothing but promises, and reads of small files. */
 export const settle = async () => {

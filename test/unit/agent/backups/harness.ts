@@ -1,12 +1,12 @@
 /** A node that outlives the agent, and agents that can be killed at any moment. */
 import Database from 'better-sqlite3';
 import { createBackups } from '#agent/backups/service';
-import type { Clock } from '#agent/ports/clock';
 import { type BackupVolume, type GuestResource, type Proxmox, ProxmoxError, type VzdumpRequest } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
 import { MIGRATIONS } from '#agent/ports/store-schema';
 import type { TaskLog } from '#agent/ports/task-log';
 import { parseUpid } from '#agent/ports/upid';
+import type { Clock } from '#shared/clock';
 import { fakeClock, settle } from '../fake-clock.ts';
 
 export const HOUR = 3600_000;
