@@ -31,6 +31,13 @@ const setToken = (user: User, tokenid: string, info: JsonObject): void => {
   user.tokens[tokenid] = { secret, privsep: info.privsep === 1, expire: Number(info.expire ?? 0), ...comment };
 };
 
+/** A token that is named, with the privilege separation the recording knows of. */
+export const ensureToken = ({ pve, knowledge }: Pick<Scene, 'pve' | 'knowledge'>, userid: string, tokenid: string): void => {
+  const user = ensureUser(pve.world, userid);
+  if (user.tokens[tokenid]) return;
+  user.tokens[tokenid] = { secret: randomUUID(), privsep: knowledge.tokens.get(`${userid}!${tokenid}`) !== false, expire: 0 };
+};
+
 const tokensOf = (value: Json | undefined): [string, JsonObject][] => {
   if (Array.isArray(value)) return value.filter(isObject).map((t) => [String(t.tokenid), t]);
   return isObject(value)
@@ -166,9 +173,8 @@ export const assumeAccess = (scene: Scene): void => {
   const caller = callerOf(exchange);
   if (caller !== undefined && exchange.response.status !== 401) {
     const [userid = '', tokenid] = caller.split('!');
-    const user = ensureUser(pve.world, userid);
-    if (tokenid !== undefined && !user.tokens[tokenid])
-      setToken(user, tokenid, { privsep: knowledge.tokens.get(caller) === false ? 0 : 1 });
+    ensureUser(pve.world, userid);
+    if (tokenid !== undefined) ensureToken(scene, userid, tokenid);
   }
   if (first === 'access' && kind === 'ticket') login(scene);
   if (!succeeded(exchange)) return;

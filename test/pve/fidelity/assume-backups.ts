@@ -77,10 +77,11 @@ const beforeVzdump = (scene: Scene): void => {
   const stopsEarly = known?.exitstatus === 'unexpected status' && known.log?.length === 1;
   pve.vzdumpFaults.hang = known?.runningAt === undefined || stopsEarly ? undefined : waitsAt(known.runningLog);
   const [first] = vmids;
-  const runs = pve.world.guests.get(first ?? 0)?.status === 'running';
+  const there = pve.world.guests.has(first ?? 0);
   if (known?.exitstatus !== 'job errors') pve.vzdumpFaults.fail = undefined;
   else
-    pve.vzdumpFaults.fail = failure(known.log) ?? (runs && vmids.length === 1 ? { vmid: first ?? 0, text: 'failed' } : undefined);
+    pve.vzdumpFaults.fail =
+      failure(known.log) ?? (there && vmids.length === 1 ? { vmid: first ?? 0, text: 'failed' } : undefined);
 };
 
 export const assumeBackups = (scene: Scene): void => {

@@ -1,7 +1,7 @@
 /** What a refusal says about the state: what exists already, what does not, what runs. */
 
 import type { Scene } from './assume.ts';
-import { ensureUser } from './assume-access.ts';
+import { ensureToken, ensureUser } from './assume-access.ts';
 import { ensureGuest } from './assume-guests.ts';
 import { ensureStorage } from './assume-storages.ts';
 import { bodyOf, type Exchange, isObject, messageOf, pathOf, queryOf, succeeded } from './exchange.ts';
@@ -43,7 +43,9 @@ const RULES: Rule[] = [
           ? 'lxc'
           : (s.pve.world.guests.get(Number(id))?.type ?? 'qemu'),
       );
-      inPool(s, pool ?? '').vms = new Set([Number(id)]);
+      const { vms } = inPool(s, pool ?? '');
+      for (const vmid of [...vms]) if (vmid < Number(id)) vms.delete(vmid);
+      vms.add(Number(id));
     },
   ],
   [/pool '([^']+)' does not exist/, (s, id) => void s.pve.world.pools.delete(id ?? '')],
@@ -90,6 +92,17 @@ const agent = (scene: Scene): void => {
   if (text.includes('No QEMU guest agent configured')) delete guest.config.agent;
 };
 
+/** Members that were taken out were in it, members that were put in were not. */
+const changesPool = (scene: Scene, name: string): void => {
+  const pool = inPool(scene, name);
+  const { vms = '', storage = '', delete: out } = bodyOf(scene.exchange);
+  const change = <T>(members: Set<T>, named: T[]): void => {
+    for (const member of named) out === '1' ? members.add(member) : members.delete(member);
+  };
+  change(pool.vms, vms.split(',').filter(Boolean).map(Number));
+  change(pool.storages, storage.split(',').filter(Boolean));
+};
+
 /** A write that worked found what it removes, and did not find what it makes. */
 const beforeWrite = (scene: Scene): void => {
   const { world } = scene.pve;
@@ -108,11 +121,10 @@ const beforeWrite = (scene: Scene): void => {
   if (method === 'PUT' && first === 'pools') {
     const json = /"poolid":"([^"]+)"/.exec(scene.exchange.request.body ?? '')?.[1];
     const pool = body.get('poolid') ?? json ?? kind;
-    if (pool && !world.pools.has(pool)) world.pools.set(pool, { vms: new Set(), storages: new Set() });
+    if (pool) changesPool(scene, pool);
   }
   if (method === 'DELETE') {
-    if (first === 'access' && kind === 'users' && tokenid !== undefined)
-      ensureUser(world, id ?? '').tokens[tokenid] ??= { secret: '', privsep: true, expire: 0 };
+    if (first === 'access' && kind === 'users' && tokenid !== undefined) ensureToken(scene, id ?? '', tokenid);
     else if (first === 'access' && kind === 'users') ensureUser(world, id ?? '');
     else if (first === 'access' && kind === 'groups') world.groups.set(id ?? '', world.groups.get(id ?? '') ?? {});
     else if (first === 'access' && kind === 'roles') world.roles.set(id ?? '', world.roles.get(id ?? '') ?? []);
@@ -136,7 +148,6 @@ export const assumeRefusal = (scene: Scene): void => {
   }
   const { errors } = isObject(scene.exchange.response.body) ? scene.exchange.response.body : { errors: null };
   const [, , user, , tokenid] = pathOf(scene.exchange);
-  if (isObject(errors) && errors.tokenid === 'Token already exists.')
-    ensureUser(scene.pve.world, user ?? '').tokens[tokenid ?? ''] ??= { secret: '', privsep: true, expire: 0 };
+  if (isObject(errors) && errors.tokenid === 'Token already exists.') ensureToken(scene, user ?? '', tokenid ?? '');
   agent(scene);
 };

@@ -6,7 +6,7 @@ import { taskLogFile } from '../tasks.ts';
 import { parseUpid, splitTokenUser } from '../upid.ts';
 import type { Task } from '../world.ts';
 import type { Scene } from './assume.ts';
-import { callerOf, dataOf, isObject, type JsonObject, pathOf, queryOf, rowsOf } from './exchange.ts';
+import { dataOf, isObject, type JsonObject, pathOf, queryOf, rowsOf } from './exchange.ts';
 import { knownLog, outcome } from './knowledge.ts';
 
 const closing = (how: string | undefined): string => (how === undefined || how === 'OK' ? 'TASK OK' : `TASK ERROR: ${how}`);
@@ -45,7 +45,8 @@ const seed = (scene: Scene, recorded: string): Task | undefined => {
   return task;
 };
 
-const IN_A_ROW = ['start', 'limit', 'vmid', 'typefilter', 'userfilter', 'since', 'until', 'errors', 'statusfilter', 'source'];
+/** Filters: a list asked for with one of these is not the whole one. */
+const FILTERS = ['start', 'limit', 'vmid', 'typefilter', 'userfilter', 'since', 'until', 'errors', 'statusfilter', 'source'];
 
 /** The list shows how each task ended on the recorded machine; a complete list also says which tasks there are. */
 const fromList = (scene: Scene): void => {
@@ -63,11 +64,13 @@ const fromList = (scene: Scene): void => {
   }
   // Whatever ended later than the newest row is not known yet.
   const newest = Number(rows[0]?.starttime ?? 0);
-  const plain = !IN_A_ROW.some((key) => key !== 'limit' && queryOf(exchange).has(key)) && pathOf(exchange)[0] === 'nodes';
+  const plain = !FILTERS.some((key) => key !== 'limit' && queryOf(exchange).has(key)) && pathOf(exchange)[0] === 'nodes';
   const listed = new Set(rows.map((row) => session.knows(String(row.upid)) ?? String(row.upid)));
   if (plain && rows.length > 0)
-    pve.world.tasks = pve.world.tasks.filter((t) => t.exitstatus === undefined || t.starttime < newest || listed.has(t.upid));
-  const complete = !IN_A_ROW.some((key) => key !== 'limit' && queryOf(exchange).has(key)) && total(scene) === rows.length;
+    pve.world.tasks = pve.world.tasks.filter(
+      (t) => t.exitstatus === undefined || t.starttime < newest || listed.has(t.upid) || session.isOwn(t.upid),
+    );
+  const complete = !FILTERS.some((key) => key !== 'limit' && queryOf(exchange).has(key)) && total(scene) === rows.length;
   if (!complete || pathOf(exchange)[0] !== 'nodes') return;
   const shown = new Set(rows.map((row) => session.knows(String(row.upid)) ?? String(row.upid)));
   pve.world.tasks = pve.world.tasks.filter((t) => t.exitstatus === undefined || shown.has(t.upid));
@@ -100,7 +103,8 @@ const waitForEnd = async (scene: Scene, recorded: string): Promise<void> => {
   const own = session.knows(recorded);
   if (own === undefined) return;
   // Another worker may wait on where it stands.
-  if (pve.world.tasks.some((t) => t.upid === own && t.exitstatus === undefined)) pve.vzdumpFaults.hang = undefined;
+  if (pve.world.tasks.some((t) => t.upid === own && t.type === 'vzdump' && t.exitstatus === undefined))
+    pve.vzdumpFaults.hang = undefined;
   await Promise.race([pve.taskEnded(own), short(PATIENCE_MS)]);
 };
 
@@ -149,7 +153,7 @@ const forOne = async (scene: Scene, recorded: string, what: string | undefined):
   }
   if (wasKilled(scene, recorded)) await killWorker(scene, own);
   else if (shownEnded(scene, recorded)) await waitForEnd(scene, recorded);
-  else if (scene.pve.vzdumpFaults.hang !== undefined) await short(REACH_MS);
+  else if (scene.pve.vzdumpFaults.hang !== undefined) await reach(scene, own);
 };
 
 const killWorker = async ({ pve }: Scene, own: string): Promise<void> => {
@@ -167,10 +171,17 @@ export const assumeTasks = async (scene: Scene): Promise<void> => {
     await settle(scene);
     await onlyShownRun(scene);
     fromList(scene);
-    // What a filter leaves out is not known: rows of this run that it would let through go.
-    if (rowsOf(exchange).length === 0 && callerOf(exchange) === undefined) return;
   }
   if (first === 'nodes' && tasks === 'tasks' && upid !== undefined) await forOne(scene, upid, what);
+};
+
+/** Waits for a worker to come to the line where it waits: so many as were recorded, or a pause. */
+const reach = async ({ pve, exchange }: Scene, own: string): Promise<void> => {
+  const lines = rowsOf(exchange).length;
+  const task = pve.world.tasks.find((t) => t.upid === own);
+  const until = Date.now() + 10 * REACH_MS;
+  await short(REACH_MS);
+  while (task && task.log.length < lines && Date.now() < until) await short(50);
 };
 
 /** Everything that the list shows as ended has ended here too. */

@@ -67,7 +67,7 @@ const collectTask = (k: Knowledge, e: Exchange, index: number): void => {
     const lines = rowsOf(e).map((row) => String(row.t));
     if (/^unable to open file/.test(lines[0] ?? '')) return;
     if (/^TASK /.test(lines.at(-1) ?? '') || task(k, upid).exitstatus !== undefined) task(k, upid).log = lines;
-    else task(k, upid).runningLog = lines;
+    else Object.assign(task(k, upid), { runningLog: lines, runningAt: index });
   }
   if (tasks === 'tasks' && what === 'log') {
     const pieces = task(k, upid).pieces ?? new Map<number, string>();

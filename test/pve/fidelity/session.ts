@@ -21,6 +21,7 @@ export interface Session {
   knows(recorded: string): string | undefined;
   /** Keeps a ticket or a CSRF token under its recorded form; texts are not searched for these. */
   keep(recorded: string, own: string): void;
+  isOwn(upid: string): boolean;
   /** The request as it has to be sent to this server. */
   prepare(e: Exchange): Wanted;
   /** The length-made password that a request carries. */
@@ -121,6 +122,7 @@ export const createSession = (pve: Pve): Session => {
     translate,
     learn: (recorded, own) => names.set(recorded, own),
     knows: (recorded) => names.get(recorded),
+    isOwn: (upid) => [...names.values()].includes(upid),
     keep: (recorded, own) => secrets.set(recorded, own),
     password,
     secret,
