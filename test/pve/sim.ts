@@ -2,7 +2,6 @@
 
 import type { Identity } from './access/identity.ts';
 import type { Tickets } from './access/tickets.ts';
-import { parameterError } from './api/errors.ts';
 import type { Params, Value } from './api/validate.ts';
 import type { Certificate } from './certificate.ts';
 import type { TaskRunner } from './tasks.ts';
@@ -75,12 +74,6 @@ export const integer = (call: Call, name: string): number | undefined => {
 };
 
 export const bit = (value: boolean): 0 | 1 => (value ? 1 : 0);
-
-export const required = (call: Call, name: string): string => {
-  const value = text(call.params[name]);
-  if (value === undefined) throw parameterError({ [name]: 'property is missing and it is not optional' });
-  return value;
-};
 
 /** The user as tasks name it. */
 export const owner = (call: Call): { user: string; tokenid?: string } =>
