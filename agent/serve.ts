@@ -1,6 +1,7 @@
 /** The agent, put together: ports, services, servers; taken down in the reverse order. */
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '#shared/clock';
 import { createBackups } from './backups/service.ts';
 import { type AgentConfig, compareConfigs } from './config.ts';
 import { createDisks } from './disks/service.ts';
@@ -11,7 +12,7 @@ import { guestHandlers } from './http/guest-handlers.ts';
 import { createGuestServer } from './http/server.ts';
 import { createMetrics } from './metrics/service.ts';
 import { makeLeaf } from './ports/certificate.ts';
-import { type Clock, systemClock } from './ports/clock.ts';
+import { systemClock } from './ports/clock.ts';
 import { runCommand } from './ports/command.ts';
 import { type Journal, systemJournal } from './ports/journal.ts';
 import { nodeFingerprint, nodeNameIn } from './ports/node-files.ts';
