@@ -9,17 +9,19 @@ const program = (name: 'agent' | 'controller'): string => {
   return fileURLToPath(new URL(`${name}/main.js`, root));
 };
 
-/** The flags of the shipped units. */
+/** The flags and the environment of the shipped units. */
 export const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64'];
+export const UNIT_ENV = { ...process.env, MALLOC_ARENA_MAX: '2' };
 
 /** Ends the child when this process is killed without a chance to do so (prctl(2), PR_SET_PDEATHSIG). */
 const SETPRIV = '/usr/bin/setpriv';
 
 export const start = (name: 'agent' | 'controller', args: readonly string[], onLine: (line: string) => void): ChildProcess => {
+  const options = { stdio: ['ignore', 'pipe', 'pipe'], env: UNIT_ENV } as const;
   const argv = [process.execPath, ...NODE_FLAGS, program(name), ...args];
   const child = existsSync(SETPRIV)
-    ? spawn(SETPRIV, ['--pdeathsig', 'TERM', ...argv], { stdio: ['ignore', 'pipe', 'pipe'] })
-    : spawn(process.execPath, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+    ? spawn(SETPRIV, ['--pdeathsig', 'TERM', ...argv], options)
+    : spawn(process.execPath, argv.slice(1), options);
   for (const stream of [child.stdout, child.stderr]) {
     let rest = '';
     stream?.setEncoding('utf8').on('data', (text: string) => {
