@@ -1,5 +1,12 @@
 /** The real programs as child processes, stopped by their process id. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import {
+  type ChildProcess,
+  execFile,
+  type SpawnOptionsWithStdioTuple,
+  type StdioNull,
+  type StdioPipe,
+  spawn,
+} from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -11,13 +18,16 @@ const program = (name: 'agent' | 'controller'): string => {
 
 /** The flags and the environment of the shipped units. */
 export const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64'];
-export const UNIT_ENV = { ...process.env, MALLOC_ARENA_MAX: '2' };
+const UNIT_ENV = { ...process.env, MALLOC_ARENA_MAX: '2' };
 
 /** Ends the child when this process is killed without a chance to do so (prctl(2), PR_SET_PDEATHSIG). */
 const SETPRIV = '/usr/bin/setpriv';
 
 export const start = (name: 'agent' | 'controller', args: readonly string[], onLine: (line: string) => void): ChildProcess => {
-  const options = { stdio: ['ignore', 'pipe', 'pipe'], env: UNIT_ENV } as const;
+  const options: SpawnOptionsWithStdioTuple<StdioNull, StdioPipe, StdioPipe> = {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: UNIT_ENV,
+  };
   const argv = [process.execPath, ...NODE_FLAGS, program(name), ...args];
   const child = existsSync(SETPRIV)
     ? spawn(SETPRIV, ['--pdeathsig', 'TERM', ...argv], options)
