@@ -1,12 +1,5 @@
 /** The real programs as child processes, stopped by their process id. */
-import {
-  type ChildProcess,
-  execFile,
-  type SpawnOptionsWithStdioTuple,
-  type StdioNull,
-  type StdioPipe,
-  spawn,
-} from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -24,14 +17,11 @@ const UNIT_ENV = { ...process.env, MALLOC_ARENA_MAX: '2' };
 const SETPRIV = '/usr/bin/setpriv';
 
 export const start = (name: 'agent' | 'controller', args: readonly string[], onLine: (line: string) => void): ChildProcess => {
-  const options: SpawnOptionsWithStdioTuple<StdioNull, StdioPipe, StdioPipe> = {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: UNIT_ENV,
-  };
-  const argv = [process.execPath, ...NODE_FLAGS, program(name), ...args];
-  const child = existsSync(SETPRIV)
-    ? spawn(SETPRIV, ['--pdeathsig', 'TERM', ...argv], options)
-    : spawn(process.execPath, argv.slice(1), options);
+  const argv = [...NODE_FLAGS, program(name), ...args];
+  const [command, commandArgs] = existsSync(SETPRIV)
+    ? [SETPRIV, ['--pdeathsig', 'TERM', process.execPath, ...argv]]
+    : [process.execPath, argv];
+  const child = spawn(command, commandArgs, { stdio: ['ignore', 'pipe', 'pipe'], env: UNIT_ENV });
   for (const stream of [child.stdout, child.stderr]) {
     let rest = '';
     stream?.setEncoding('utf8').on('data', (text: string) => {
