@@ -1,19 +1,5 @@
-/** This program's version, as package.json has it. */
+/** This program's version. */
 import { readFileSync } from 'node:fs';
+import { versionFrom } from '#shared/version';
 
-/** The package's root is one level above the sources, two above `dist/agent/`. */
-const PLACES = ['../package.json', '../../package.json'];
-
-const read = (): string => {
-  for (const place of PLACES) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as Record<string, unknown>;
-      if (name === 'felhom' && typeof version === 'string') return version;
-    } catch {
-      // Not there: the next place.
-    }
-  }
-  return 'unknown';
-};
-
-export const VERSION = read();
+export const VERSION = versionFrom(import.meta.url, (place) => readFileSync(place, 'utf8'));

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { EXIT, type Io } from './cli/io.ts';
 import { runCommand } from './cli/run.ts';
 import { statusCommand } from './cli/status.ts';
+import { VERSION } from './version.ts';
 
 const io: Io = {
   out: (text) => void process.stdout.write(text),
@@ -13,6 +14,7 @@ const io: Io = {
 
 const program = new Command('felhom-controller')
   .description("felhom in a guest: holds applications for the host's backups, and says how host and backups are")
+  .version(VERSION)
   .addCommand(runCommand(io))
   .addCommand(statusCommand(io));
 

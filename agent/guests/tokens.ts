@@ -1,5 +1,5 @@
 /** Guest tokens: made once, shown once, kept only as the SHA-256 of their secret part. Pure. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 
 /** 256 bits. */
 export const SECRET_BYTES = 32;
@@ -20,7 +20,7 @@ export const parseToken = (text: string): ParsedToken | null => {
   return vmid === undefined || secret === undefined ? null : { vmid: Number(vmid), secret };
 };
 
-export const hashSecret = (secret: string): Buffer => createHash('sha256').update(secret).digest();
+export const hashSecret = (secret: string): Buffer => hash('sha256', secret, 'buffer');
 
 export const sameHash = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
 

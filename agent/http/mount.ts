@@ -155,16 +155,7 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
           }),
         );
       }
-      const result = handler({
-        body: request.body,
-        query: request.query,
-        params: request.params,
-        get signal() {
-          return held.signal();
-        },
-        // A public endpoint's handler never reads it.
-        guest: request.session as Caller,
-      });
+      const result = handler(new HandlerCall(request, held));
       const settle = (data: unknown): void => {
         held.over();
         send(request, reply, data);
@@ -206,6 +197,33 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
 
 const mayCall = ({ access }: AnyEndpoint, session: Session | null): boolean =>
   access === 'public' || access === 'admin' || access === 'token' || session?.scopes.includes(access) === true;
+
+/**
+ * What a handler is given. A class, since a getter in an object literal would give each request's object a shape of its own:
+ * measured, that halves the requests per second.
+ */
+class HandlerCall implements Call<AnyEndpoint> {
+  readonly body: Call<AnyEndpoint>['body'];
+  readonly query: Call<AnyEndpoint>['query'];
+  readonly params: Call<AnyEndpoint>['params'];
+  /** A public endpoint's handler never reads it. */
+  readonly guest: Caller;
+  readonly #held: Held;
+
+  constructor(request: FastifyRequest, held: Held) {
+    this.body = request.body;
+    this.query = request.query;
+    this.params = request.params;
+    this.guest = request.session as Caller;
+    this.#held = held;
+  }
+
+  get signal(): AbortSignal {
+    return this.#held.signal();
+  }
+}
+
+type Held = ReturnType<typeof createHeld>;
 
 /** A request's abort signal, made only for handlers that look at it. */
 const createHeld = (reply: FastifyReply, live: Set<AbortController>) => {

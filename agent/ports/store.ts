@@ -51,6 +51,7 @@ const BOOT_FROM_SOURCE = `
   import('tsx/esm/api').then(({ register }) => { register(); return import(workerData.url); });
 `;
 
+/** The bundle (package.json, `bundle`) lays the worker beside the program, tsc beside this file. */
 const startWorker = (request: OpenRequest): Worker => {
   if (!FROM_SOURCE) return new Worker(new URL('./store-worker.js', import.meta.url), { workerData: request });
   const url = new URL('./store-worker.ts', import.meta.url).href;

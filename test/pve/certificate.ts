@@ -23,7 +23,8 @@ export const makeCertificate = (node: string): Certificate => {
   const forgeKey = forge.pki.privateKeyFromPem(key);
   const cert = forge.pki.createCertificate();
   cert.publicKey = forge.pki.rsa.setPublicKey(forgeKey.n, forgeKey.e);
-  cert.serialNumber = `00${randomBytes(8).toString('hex')}`;
+  // Positive and without padding, whatever the random bytes are: X.690, 8.3.2.
+  cert.serialNumber = `4${randomBytes(8).toString('hex').slice(1)}`;
   cert.validity.notBefore = new Date(Date.now() - DAYS);
   cert.validity.notAfter = new Date(Date.now() + 730 * DAYS);
   const name = [
