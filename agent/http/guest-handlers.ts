@@ -1,4 +1,5 @@
 /** The guest API: each endpoint and the service call that answers it. */
+import type { Scope } from '#shared/ids';
 import { openapi } from '#shared/openapi';
 import { GUEST_API } from '#shared/wire/api';
 import type { Identity } from '#shared/wire/identity';
@@ -18,11 +19,12 @@ export interface GuestServices {
 }
 
 export const guestHandlers = ({ backups, disks, metrics, storage, agent }: GuestServices): GuestHandlers => {
-  const document = openapi(GUEST_API, agent.version);
+  const { version, host_scope, node, fingerprints } = agent;
+  const document = openapi(GUEST_API, version);
   return {
     getHealthz: () => ({ alive: true }),
     getOpenapi: () => document,
-    getIdentity: ({ guest }) => ({ ...agent, vmid: guest.vmid, scopes: [...guest.scopes] }),
+    getIdentity: ({ guest: { vmid, scopes } }) => ({ version, host_scope, node, fingerprints, vmid, scopes: scopes as Scope[] }),
     getStorage: ({ guest }) => storage.list(guest.vmid),
     getBackupDue: ({ guest }) => backups.due(guest.vmid),
     startBackup: ({ guest, body }) => backups.start(guest.vmid, body),

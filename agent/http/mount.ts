@@ -23,6 +23,8 @@ declare module 'fastify' {
 /** Clients in the field read 1 MiB at most; half of it is the contract. */
 const ANSWER_BYTES = 512 * 1024;
 
+const ANSWER_HEADERS = { 'content-type': JSON_TYPE, 'cache-control': 'no-store' };
+
 // biome-ignore lint/suspicious/noExplicitAny: handlers of whatever endpoint; their own types are checked where they are made
 export type AnyHandler = (call: Call<any> & { guest: Caller }) => unknown;
 
@@ -52,16 +54,12 @@ export const mount = (app: FastifyInstance, { endpoints, handlers, authenticate,
     }
     const { status, text } = refuse({ endpoint, fault, vmid: request.session?.vmid ?? null, body: request.body });
     if (status === 401) reply.header('www-authenticate', 'Bearer');
-    reply.code(status).header('content-type', JSON_TYPE).send(text);
+    reply.code(status).headers(ANSWER_HEADERS).send(text);
   };
 
   app.decorateRequest('session', null);
   app.setErrorHandler((error, request, reply) => {
     sendRefusal(request, reply, request.routeOptions.config.endpoint ?? null, error);
-  });
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    reply.header('cache-control', 'no-store');
-    done(null, payload);
   });
 
   app.removeAllContentTypeParsers();
@@ -137,11 +135,11 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
       sendRefusal(request, reply, endpoint, new Error(`the answer of ${endpoint.path} would exceed ${ANSWER_BYTES} bytes`));
       return;
     }
-    reply.code(status).header('content-type', JSON_TYPE).send(text);
+    reply.code(status).headers(ANSWER_HEADERS).send(text);
   };
 
   const run = (request: FastifyRequest, reply: FastifyReply): void => {
-    const held = createHeld(reply, live);
+    const held = new Held(reply, live);
     const fail = (error: unknown): void => {
       held.over();
       if (!reply.sent && !reply.raw.destroyed) sendRefusal(request, reply, endpoint, error);
@@ -180,19 +178,33 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
     onRequest: (request, _reply, done) => {
       try {
         request.session = authenticate(endpoint, request);
+        if (endpoint.body === undefined) checkScope(endpoint, request.session);
         done();
       } catch (error) {
         done(error as Error);
       }
     },
-    // After the body is read, so that a refusal can say what it was about.
-    preValidation: (request, _reply, done) => {
-      if (endpoint.body !== undefined && (request.body === undefined || request.body === null)) request.body = {};
-      if (mayCall(endpoint, request.session)) return done();
-      done(new FelhomError('scope-missing', `This guest's token does not have the scope "${endpoint.access}".`));
-    },
+    ...(endpoint.body === undefined ? {} : { preValidation: scopeAfterBody(endpoint) }),
     handler: run,
   });
+};
+
+/** Once the body is read, so that a refusal can say what it was about. No body is an empty one. */
+const scopeAfterBody =
+  (endpoint: AnyEndpoint) =>
+  (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
+    if (request.body === undefined || request.body === null) request.body = {};
+    try {
+      checkScope(endpoint, request.session);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  };
+
+const checkScope = (endpoint: AnyEndpoint, session: Session | null): void => {
+  if (mayCall(endpoint, session)) return;
+  throw new FelhomError('scope-missing', `This guest's token does not have the scope "${endpoint.access}".`);
 };
 
 const mayCall = ({ access }: AnyEndpoint, session: Session | null): boolean =>
@@ -223,36 +235,46 @@ class HandlerCall implements Call<AnyEndpoint> {
   }
 }
 
-type Held = ReturnType<typeof createHeld>;
+/** What may end a request before its answer: its abort signal, made only for handlers that look at it, and its stream's place. */
+class Held {
+  readonly #reply: FastifyReply;
+  readonly #live: Set<AbortController>;
+  #controller: AbortController | null = null;
+  #giveBack: (() => unknown) | null = null;
+  #clientGone: (() => void) | null = null;
 
-/** A request's abort signal, made only for handlers that look at it. */
-const createHeld = (reply: FastifyReply, live: Set<AbortController>) => {
-  let controller: AbortController | null = null;
-  let giveBack: () => unknown = () => undefined;
-  const clientGone = (): void => {
-    controller?.abort();
-    over();
-  };
-  const over = (): void => {
-    giveBack();
-    giveBack = () => undefined;
-    if (controller === null) return;
-    live.delete(controller);
-    reply.raw.off('close', clientGone);
-  };
-  return {
-    signal: (): AbortSignal => {
-      if (controller === null) {
-        controller = new AbortController();
-        live.add(controller);
-        reply.raw.once('close', clientGone);
-      }
-      return controller.signal;
-    },
-    abort: () => controller?.abort(),
-    whenOver: (call: () => unknown) => {
-      giveBack = call;
-    },
-    over,
-  };
-};
+  constructor(reply: FastifyReply, live: Set<AbortController>) {
+    this.#reply = reply;
+    this.#live = live;
+  }
+
+  signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      this.#live.add(this.#controller);
+      this.#clientGone = () => {
+        this.abort();
+        this.over();
+      };
+      this.#reply.raw.once('close', this.#clientGone);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#controller?.abort();
+  }
+
+  /** Called once, when the answer is on its way or nobody waits for it. */
+  whenOver(call: () => unknown): void {
+    this.#giveBack = call;
+  }
+
+  over(): void {
+    this.#giveBack?.();
+    this.#giveBack = null;
+    if (this.#controller === null) return;
+    this.#live.delete(this.#controller);
+    if (this.#clientGone) this.#reply.raw.off('close', this.#clientGone);
+  }
+}
