@@ -1,15 +1,22 @@
 /** No input crashes the agent or makes it answer 5xx: every answer is the envelope, or the connection is closed. */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ProcessHost, startProcessHost } from './process-host.ts';
 import { createWire, type WireAnswer } from './wire-client.ts';
 
 const BATCH = 50;
-const BATCHES = Number(process.env.FELHOM_FUZZ_REQUESTS ?? 20_000) / BATCH;
+const SOAK = process.env.FELHOM_SOAK !== undefined;
+const BATCHES = (SOAK ? 1_000_000 : 20_000) / BATCH;
+/** After the soak run the agent holds at most so much more memory than after the first thousand requests. */
+const GROWTH_KB = 10 * 1024;
 const CONNECTIONS = 8;
 
 let host: ProcessHost;
 let sent = 0;
+let residentAtFirst = 0;
+
+const residentKb = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${host.agent.pid}/status`, 'utf8'))?.[1]);
 
 beforeAll(async () => {
   host = await startProcessHost({ limits: { requests_per_second: 1_000_000, streams: 1000 } });
@@ -198,12 +205,13 @@ afterAll(() => {
   for (const wire of wires) wire.close();
 });
 
-test(`${BATCH * BATCHES} requests, well framed and garbage`, { timeout: 300_000 }, async () => {
+test(`${BATCH * BATCHES} requests, well framed and garbage`, { timeout: SOAK ? 3_600_000 : 300_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(request, { minLength: BATCH - 5, maxLength: BATCH - 5 }),
       fc.array(garbage, { minLength: 5, maxLength: 5 }),
       async (requests, raw) => {
+        if (sent === 20 * BATCH) residentAtFirst = residentKb();
         await inParallel(requests, async (wire, each) => {
           judge(await wire.send(framed(each), each.method, 15_000), each.method, each.path);
         });
@@ -217,5 +225,6 @@ test(`${BATCH * BATCHES} requests, well framed and garbage`, { timeout: 300_000 
   );
   expect(sent).toBeGreaterThanOrEqual(BATCH * BATCHES);
   expect(host.agent.exitCode).toBeNull();
+  if (SOAK) expect(residentKb() - residentAtFirst).toBeLessThan(GROWTH_KB);
   expect((await host.get('/healthz')).status).toBe(200);
 });
