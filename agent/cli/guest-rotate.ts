@@ -1,5 +1,5 @@
 /** `felhom-agent guest rotate`. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '#shared/settings';
 import { rotateGuest } from '#shared/wire/admin';
 import { ask } from './admin-client.ts';
@@ -20,9 +20,13 @@ export const guestRotateCommand = (io: Io): Command =>
     .description('make a new token for an enrolled guest; the former one works until the overlap ends')
     .argument('<vmid>', 'the guest', vmid)
     .option('--print', 'show the new bootstrap file on stdout; it cannot be shown again')
-    .option('--overlap <duration>', 'how long the former token still works; 0s if it was stolen', overlapSeconds, 86_400)
+    .addOption(
+      new Option('--overlap <duration>', 'how long the former token still works; 0s if it was stolen')
+        .argParser(overlapSeconds)
+        .default(86_400, '24h'),
+    )
     .option('--config <file>', 'configuration of the agent', DEFAULT_CONFIG)
-    .addHelpText('after', '\nThe overlap is 24h unless told.\n\nExit status: 0 rotated, 1 refused or failed.')
+    .addHelpText('after', '\nExit status: 0 rotated, 1 refused or failed.')
     .action(async (guest: string, { print, overlap, config }: { print?: boolean; overlap: number; config: string }) => {
       requirePrint(print, `guest rotate ${guest}`);
       const { bootstrap } = await ask(rotateGuest, { config, params: { vmid: guest }, body: { overlap_seconds: overlap } });
