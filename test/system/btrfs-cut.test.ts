@@ -1,0 +1,59 @@
+/** Where the host has btrfs, the simulator's vzdump takes a real snapshot: one instant, whatever is written meanwhile. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { takeCut } from '../pve/vzdump/cut.ts';
+
+const run = (program: string, ...args: string[]): string =>
+  execFileSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    .toString()
+    .trim();
+
+const able = process.getuid?.() === 0 && existsSync('/sbin/mkfs.btrfs') && existsSync('/dev/loop-control');
+
+describe.skipIf(!able)('on a btrfs loop device (skipped without root, btrfs-progs or loop devices)', () => {
+  const dir = able ? mkdtempSync(join(tmpdir(), 'felhom-btrfs-')) : '';
+  const mountPoint = join(dir, 'mnt');
+  const undo: (() => void)[] = [() => rmSync(dir, { recursive: true, force: true })];
+
+  beforeAll(() => {
+    const image = join(dir, 'image');
+    writeFileSync(image, '');
+    truncateSync(image, 256 * 1024 ** 2);
+    run('/sbin/mkfs.btrfs', '-q', image);
+    const loop = run('/sbin/losetup', '--find', '--show', image);
+    undo.push(() => run('/sbin/losetup', '--detach', loop));
+    mkdirSync(mountPoint);
+    run('/bin/mount', '-t', 'btrfs', loop, mountPoint);
+    undo.push(() => run('/bin/umount', mountPoint));
+    for (const name of ['root', 'data']) run('btrfs', 'subvolume', 'create', join(mountPoint, name));
+  });
+  afterAll(() => {
+    for (const step of undo.reverse()) step();
+  });
+
+  test('a cut of two volumes is made of read-only snapshots, and leaves nothing behind', async () => {
+    const [root, data] = [join(mountPoint, 'root'), join(mountPoint, 'data')];
+    writeFileSync(join(root, 'app.txt'), 'before');
+    writeFileSync(join(data, 'rows.txt'), 'before');
+    const cut = await takeCut([
+      { directory: root, at: '/' },
+      { directory: data, at: '/data' },
+    ]);
+    try {
+      writeFileSync(join(root, 'app.txt'), 'later');
+      writeFileSync(join(data, 'rows.txt'), 'later');
+      const [first, second] = cut.trees;
+      expect(readFileSync(join(first?.root ?? '', 'app.txt'), 'utf8')).toBe('before');
+      expect(readFileSync(join(second?.root ?? '', 'data/rows.txt'), 'utf8')).toBe('before');
+      expect(() => writeFileSync(join(first?.root ?? '', 'app.txt'), 'x')).toThrow(/EROFS/);
+      expect(run('btrfs', 'subvolume', 'list', '-r', mountPoint).split('\n')).toHaveLength(2);
+    } finally {
+      await cut.remove();
+    }
+    expect(run('btrfs', 'subvolume', 'list', '-r', mountPoint)).toBe('');
+    expect(readdirSync(mountPoint).sort()).toEqual(['data', 'root']);
+  });
+});
