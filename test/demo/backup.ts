@@ -35,7 +35,11 @@ const stepOf = (status: { phase: string; upid: string; consistency_point_at: str
 };
 
 /** Resolves when the newest backup has ended. */
-export const followBackup = async (bootstrap: Bootstrap, say: (line: string) => void): Promise<{ ok: boolean }> => {
+export const followBackup = async (
+  bootstrap: Bootstrap,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<{ ok: boolean }> => {
   const endpoint = bootstrap.endpoints[0];
   const address: Address = {
     host: endpoint?.address ?? '',
@@ -46,7 +50,8 @@ export const followBackup = async (bootstrap: Bootstrap, say: (line: string) => 
   const line = progressLine();
   let revision = '';
   for (;;) {
-    const status = await get(address, `/backup/status?wait=8&after=${encodeURIComponent(revision)}`);
+    signal.throwIfAborted();
+    const status = await get(address, `/backup/status?wait=1&after=${encodeURIComponent(revision)}`);
     revision = status.revision;
     const [step, words] = stepOf(status);
     line.show(`   backup ${bar(step, 4)} ${words}`);

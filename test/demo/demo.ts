@@ -19,13 +19,20 @@ export interface DemoOptions {
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-/** A child that ends by itself, or a signal, ends the demo. */
-const untilAsked = (children: readonly ChildProcess[]): Promise<string> =>
-  new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(''));
-    for (const child of children)
-      child.once('exit', (code) => resolve(`A program of the demo ended by itself (status ${code}).`));
-  });
+/** What ends the demo before its time: a signal from its first moment on, or a program that ends by itself. */
+const createEnding = () => {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => controller.abort(''));
+  return {
+    signal: controller.signal,
+    watch: (child: ChildProcess): ChildProcess =>
+      child.once('exit', (code) => controller.abort(`A program of the demo ended by itself (status ${code}).`)),
+    /** Resolves with why, empty for a signal. */
+    happened: new Promise<string>((resolve) => {
+      controller.signal.addEventListener('abort', () => resolve(String(controller.signal.reason)), { once: true });
+    }),
+  };
+};
 
 const agentAnswers = async (agent: ChildProcess, config: string, said: string[]): Promise<void> => {
   for (let tries = 0; tries < 100; tries += 1) {
@@ -63,66 +70,84 @@ const publish = (path: string, value: object): void => {
   renameSync(`${path}.new`, path);
 };
 
-/** Runs the demo to its end; answers the exit status. */
-export const runDemo = async ({ dir, guests: count, portBase, once }: DemoOptions): Promise<number> => {
-  const children: ChildProcess[] = [];
+interface Stage {
+  host?: DemoHost;
+  children: ChildProcess[];
+  /** What the programs wrote last. */
+  said: string[];
+}
+
+/** Each step looks at `signal` first, so that nothing is started once the demo is to end. */
+const play = async (
+  stage: Stage,
+  { dir, guests: count, portBase, once }: DemoOptions,
+  ending: ReturnType<typeof createEnding>,
+) => {
   const vmids = Array.from({ length: count }, (_, index) => 101 + index);
-  let host: DemoHost | undefined;
+  const step = (line: string) => {
+    ending.signal.throwIfAborted();
+    say(line);
+  };
+  const launch = (name: 'agent' | 'controller', args: readonly string[]): ChildProcess => {
+    ending.signal.throwIfAborted();
+    const child = ending.watch(start(name, args, (line) => stage.said.push(line)));
+    stage.children.push(child);
+    return child;
+  };
+
+  say('felhom demo: everything below runs on this machine only, and is kept in');
+  say(`  ${dir}`);
+  say('');
+  const host = await startDemoHost({ dir, vmids, port: portBase, lineDelayMs: 200 });
+  stage.host = host;
+  host.pve.vzdumpFaults.copyMs = 4000;
+  const where = `1. A Proxmox VE node "${host.pve.node}" (simulated) answers at ${host.pve.endpoint};`;
+  step(`${where} ${count === 1 ? 'guest 101 runs' : `guests 101 to ${100 + count} run`} on it.`);
+
+  const agentConfig = writeAgentConfig(host, { dir, port: portBase === 0 ? await freePort() : portBase + 1 });
+  await agentAnswers(launch('agent', ['serve', '--config', agentConfig]), agentConfig, stage.said);
+  step('2. felhom-agent runs on the node. It made its key and certificate, and talks to Proxmox with a token of few rights.');
+
+  const guests = await enrolAll(dir, agentConfig, vmids);
+  const [first] = guests;
+  if (!first) throw new Error('no guest was enrolled');
+  const who = count === 1 ? 'Guest 101 is enrolled: it has' : `${count} guests are enrolled: each has`;
+  step(`3. ${who} a token of its own and the certificate's fingerprint to pin.`);
+
+  launch('controller', ['run', '--config', first.controllerConfig]);
+  step('4. felhom-controller runs in guest 101, without rights. No backup exists yet, so it starts one.');
+  step('');
+
+  const details = demoJson(host, agentConfig, guests);
+  publish(join(dir, 'demo.json'), details);
+  say('felhom demo is ready');
+  say(`  Proxmox  ${details.pve.endpoint}`);
+  say(`  agent    https://${details.agent.endpoint}`);
+  say(`  details  ${join(dir, 'demo.json')}`);
+  say('');
+
+  const { ok } = await followBackup(first.bootstrap, say, ending.signal);
+  step('');
+  say(await run('controller', ['status', '--config', first.controllerConfig]).catch((error: Error) => error.message));
+  if (once) return ok ? 0 : 1;
+  say('The demo stays up. Ctrl-C ends it.');
+  await ending.happened;
+  return ending.signal.throwIfAborted();
+};
+
+/** Runs the demo to its end; answers the exit status. */
+export const runDemo = async (options: DemoOptions): Promise<number> => {
+  const stage: Stage = { children: [], said: [] };
+  const ending = createEnding();
   try {
-    say('felhom demo: everything below runs on this machine only, and is kept in');
-    say(`  ${dir}`);
-    say('');
-    host = await startDemoHost({ dir, vmids, port: portBase, lineDelayMs: 200 });
-    host.pve.vzdumpFaults.copyMs = 4000;
-    say(
-      `1. A Proxmox VE node "${host.pve.node}" (simulated) answers at ${host.pve.endpoint}; ${count === 1 ? 'guest 101 runs' : `guests 101 to ${100 + count} run`} on it.`,
-    );
-
-    const agentConfig = writeAgentConfig(host, { dir, port: portBase === 0 ? await freePort() : portBase + 1 });
-    const agentSaid: string[] = [];
-    const agent = start('agent', ['serve', '--config', agentConfig], (line) => agentSaid.push(line));
-    children.push(agent);
-    await agentAnswers(agent, agentConfig, agentSaid);
-    say('2. felhom-agent runs on the node. It made its key and certificate, and talks to Proxmox with a token of few rights.');
-
-    const guests = await enrolAll(dir, agentConfig, vmids);
-    const [first] = guests;
-    if (!first) throw new Error('no guest was enrolled');
-    say(
-      `3. ${count === 1 ? 'Guest 101 is' : `${count} guests are`} enrolled: each has a token of its own and the certificate's fingerprint to pin.`,
-    );
-
-    const controllerSaid: string[] = [];
-    const controller = start('controller', ['run', '--config', first.controllerConfig], (line) => controllerSaid.push(line));
-    children.push(controller);
-    say('4. felhom-controller runs in guest 101, without rights. No backup exists yet, so it starts one.');
-    say('');
-
-    publish(join(dir, 'demo.json'), demoJson(host, agentConfig, guests));
-    say('felhom demo is ready');
-    say(`  Proxmox  ${host.pve.endpoint}`);
-    say(`  agent    https://${demoJson(host, agentConfig, guests).agent.endpoint}`);
-    say(`  details  ${join(dir, 'demo.json')}`);
-    say('');
-
-    const asked = untilAsked(children);
-    const outcome = await Promise.race([
-      followBackup(first.bootstrap, say),
-      asked.then((why) => ({ ok: why === '', ended: why })),
-    ]);
-    if ('ended' in outcome) {
-      if (outcome.ended) say([outcome.ended, ...agentSaid.slice(-5), ...controllerSaid.slice(-5)].join('\n'));
-      return outcome.ok ? 0 : 1;
-    }
-    say('');
-    say(await run('controller', ['status', '--config', first.controllerConfig]).catch((error: Error) => error.message));
-    if (once) return outcome.ok ? 0 : 1;
-    say('The demo stays up. Ctrl-C ends it.');
-    const why = await asked;
-    if (why) say(why);
-    return why ? 1 : 0;
+    return (await play(stage, options, ending)) ?? 0;
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
+    const why = await ending.happened;
+    if (why !== '') say([why, ...stage.said.slice(-10)].join('\n'));
+    return why === '' ? 0 : 1;
   } finally {
-    for (const child of children.reverse()) await stop(child);
-    await host?.pve.close();
+    for (const child of stage.children.reverse()) await stop(child);
+    await stage.host?.pve.close();
   }
 };
