@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Clock } from '#shared/clock';
 import { afterAwake } from '../awake.ts';
-import { plainText } from './agent-error.ts';
+import { plainText, sentenceOf } from './agent-error.ts';
 
 export interface CommandResult {
   ok: boolean;
@@ -72,11 +72,20 @@ const endGroup = (clock: Clock, child: ChildProcess, killed: () => void, leftBeh
 const start = ([program, ...args]: readonly [string, ...string[]]): ChildProcess =>
   spawn(program, args, { cwd: '/', detached: true, env: environment(), shell: false, stdio: ['ignore', 'pipe', 'pipe'] });
 
-/** @param clock for deadlines, which a freeze of the guest does not use up */
+/** Some refusals of the kernel (no memory, a busy program, too long arguments) spawn throws instead of telling them by an event. */
+const neverStarted = (error: unknown): CommandResult => ({
+  ok: false,
+  code: null,
+  timedOut: false,
+  ms: 0,
+  tail: sentenceOf(error),
+});
+
+/** Never rejects. @param clock for deadlines, which a freeze of the guest does not use up */
 export const commandRunner =
   (clock: Clock): RunCommand =>
   (argv, { timeoutMs, signal }) =>
-    new Promise((resolve) => {
+    new Promise<CommandResult>((resolve) => {
       const started = clock.monotonic();
       const child = start(argv);
       const tail = keepTail([child.stdout, child.stderr]);
@@ -116,4 +125,4 @@ export const commandRunner =
       };
       if (signal?.aborted) end();
       else signal?.addEventListener('abort', end, { once: true });
-    });
+    }).catch(neverStarted);

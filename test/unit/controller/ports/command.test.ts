@@ -34,6 +34,18 @@ test('a program that is not there', async () => {
   });
 });
 
+test.each([
+  ['a path through a file', ['/etc/passwd/x'], 'ENOTDIR'],
+  ['an argument that is too long', ['/bin/true', 'x'.repeat(200_000)], 'E2BIG'],
+] as const)('%s is a failure of the command, never of the caller', async (_what, argv, why) => {
+  await expect(run(argv as unknown as [string], { timeoutMs: 5000 })).resolves.toMatchObject({
+    ok: false,
+    code: null,
+    timedOut: false,
+    tail: expect.stringContaining(why),
+  });
+});
+
 test('endless output is read and only its end is kept', async () => {
   const { ok, tail } = await sh(
     'i=0; while [ $i -lt 2000 ]; do echo "line $i 0123456789012345678901234567890123456789"; i=$((i+1)); done',
