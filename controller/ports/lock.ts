@@ -67,12 +67,14 @@ const DISK_TROUBLE = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'];
 
 /** @throws where the directory is not there or not this user's */
 export const lockState = async (stateDir: string): Promise<LockResult> => {
+  const path = join(stateDir, 'lock');
   const own = join(stateDir, `lock.${process.pid}`);
   try {
-    return await acquire(join(stateDir, 'lock'), own);
+    return await acquire(path, own);
   } catch (error) {
     if (!DISK_TROUBLE.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    return { kind: 'unwritable', error: error as Error };
+    const pid = await holderOf(path);
+    return pid === null ? { kind: 'unwritable', error: error as Error } : { kind: 'taken', pid };
   } finally {
     await rm(own, { force: true }).catch(() => undefined);
   }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -80,6 +80,15 @@ test.each([
   await writeFile(join(dir, 'lock'), await text());
   expect((await lockState(dir)).kind).toBe('held');
   expect(await readdir(dir)).toEqual(['lock']);
+});
+
+test('on a full disk a loop that runs is still seen; without one the start goes on', async () => {
+  const full = () => symlink('/dev/full', join(dir, `lock.${process.pid}`));
+  await full();
+  expect((await lockState(dir)).kind).toBe('unwritable');
+  await lockState(dir);
+  await full();
+  await expect(lockState(dir)).resolves.toEqual({ kind: 'taken', pid: process.pid });
 });
 
 test('of ten starts on a stale lock one gets it', async () => {
