@@ -7,7 +7,7 @@ export interface DueFacts {
   now: number;
   maxAgeMs: number;
   minIntervalMs: number;
-  /** When the data of the newest good backup was fixed. */
+  /** The data of the newest good backup is no younger than this. */
   lastGoodAt: number | null;
   lastStartAt: number | null;
   /** A backup that runs on this node: of this guest, or of another. */

@@ -101,7 +101,8 @@ export const createBackups = ({ store, proxmox, taskLog, clock, journal, setting
     const { maxAgeMs, minIntervalMs } = settings();
     const [running, good, newest] = await Promise.all([jobs.unfinished(), jobs.newestGood(vmid), jobs.newest(vmid)]);
     const runs = running.some((job) => job.vmid === vmid) ? 'here' : running.length > 0 ? 'elsewhere' : null;
-    const lastGoodAt = good && (good.consistencyPointAt ?? good.startedAt ?? good.createdAt);
+    // The earlier of the two: a point may be read long after it was written, and the clock may be set back in between.
+    const lastGoodAt = good && Math.min(good.startedAt ?? good.createdAt, good.consistencyPointAt ?? Number.POSITIVE_INFINITY);
     const facts = {
       now: clock.now(),
       maxAgeMs,

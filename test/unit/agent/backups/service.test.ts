@@ -271,6 +271,21 @@ describe('killed', () => {
     expect(all.node.posts).toBe(1);
   });
 
+  test('a point that is read days later does not make the archive younger than it is', async () => {
+    const all = setup();
+    const agent = await all.startAgent();
+    await agent.start(101, {});
+    await all.advance(200);
+    agent.kill();
+    all.node.write(...LOG);
+    all.node.end('OK');
+    await all.advance(40 * HOUR);
+    const next = await all.startAgent();
+    await all.advance(100);
+    expect(await next.peek()).toMatchObject({ phase: 'done', label: 'filesystem' });
+    expect(await next.due(101)).toMatchObject({ due: true, reason: 'The last good backup is 40 hours old.' });
+  });
+
   test('before the POST left: never started', async () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
