@@ -74,14 +74,16 @@ export const createCarrier = ({ proxmox, taskLog, clock, journal, jobs, publish,
     await Promise.race([keep(job).finally(() => kept.abort()), sleep(clock, SAVE_PATIENCE_MS, kept.signal)]);
   };
 
-  /** Undefined: there is none. */
-  const findTask = async (job: Job): Promise<TaskRow | undefined | Stopped> => {
+  /** Undefined: there is none. `begun` is monotonic: the wall clock may have been set back since the intent. */
+  const findTask = async (job: Job, begun: number): Promise<TaskRow | undefined | Stopped> => {
     const end = clock.monotonic() + SEARCH.forMs;
     while (!closing.aborted) {
       const last = clock.monotonic() >= end;
+      const since = earliestStart(Math.min(job.createdAt, clock.now() - (clock.monotonic() - begun)));
       try {
-        const tasks = await proxmox.vzdumpTasks(job.vmid, earliestStart(job));
-        for (const task of candidatesOf(tasks, job, proxmox.tokenName)) if (!(await jobs.knowsTask(task.upid))) return task;
+        const tasks = await proxmox.vzdumpTasks(job.vmid, since);
+        for (const task of candidatesOf(tasks, job, proxmox.tokenName, since))
+          if (!(await jobs.knowsTask(task.upid))) return task;
         if (last) return undefined;
       } catch (error) {
         if (last) journal('warning', 'Proxmox cannot be asked what became of a backup.', { job: job.jobId, why: String(error) });
@@ -93,17 +95,18 @@ export const createCarrier = ({ proxmox, taskLog, clock, journal, jobs, publish,
 
   /** Asks Proxmox, once. */
   const launch = async (job: Job, request: VzdumpRequest): Promise<Launched | Stopped> => {
+    const begun = clock.monotonic();
     try {
       return { upid: await proxmox.startVzdump(request), startedAt: clock.now() };
     } catch (error) {
       journal('warning', 'Proxmox did not confirm a backup.', { ...fieldsOf(job), why: String(error) });
       if (error instanceof ProxmoxError && error.effect === 'never') return { sentence: refusalSentence(error) };
-      return retrieve(job);
+      return retrieve(job, begun);
     }
   };
 
-  const retrieve = async (job: Job): Promise<Launched | Stopped> => {
-    const task = await findTask(job);
+  const retrieve = async (job: Job, begun: number): Promise<Launched | Stopped> => {
+    const task = await findTask(job, begun);
     if (!task) return task === null ? null : { sentence: NEVER_STARTED };
     return { upid: task.upid, startedAt: Math.max(job.createdAt, task.starttime * 1000) };
   };
@@ -225,7 +228,7 @@ export const createCarrier = ({ proxmox, taskLog, clock, journal, jobs, publish,
   /** Without a request the job was found at the agent's start: whatever was asked for was asked before. */
   return async (first: Job, request: VzdumpRequest | null): Promise<void> => {
     if (first.upid !== '') return follow(first);
-    const launched = request ? await launch(first, request) : await retrieve(first);
+    const launched = request ? await launch(first, request) : await retrieve(first, clock.monotonic());
     if (launched === null) return;
     if ('sentence' in launched) return end(first, failed(launched.sentence), NOTHING_READ, 'no task');
     const running: Job = { ...first, state: 'running', ...launched };

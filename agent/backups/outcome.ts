@@ -35,11 +35,12 @@ export const volidOf = (storage: string, name: string): string => `${storage}:ba
 /** The clock of the intent and that of the task are one; a task's start is cut to whole seconds. */
 const SKEW_SECONDS = 5;
 
-export const earliestStart = ({ createdAt }: Job): number => Math.floor(createdAt / 1000) - SKEW_SECONDS;
+/** Seconds since 1970; of an intent so many milliseconds since then. */
+export const earliestStart = (intendedAt: number): number => Math.floor(intendedAt / 1000) - SKEW_SECONDS;
 
 /** Tasks that may be what became of an intent: this token's vzdump of exactly this guest, not older than the intent. */
-export const candidatesOf = (tasks: readonly TaskRow[], job: Job, tokenName: string): TaskRow[] =>
+export const candidatesOf = (tasks: readonly TaskRow[], job: Job, tokenName: string, since: number): TaskRow[] =>
   tasks
     .filter(({ type, id, user }) => type === 'vzdump' && id === String(job.vmid) && user === tokenName)
-    .filter(({ starttime }) => starttime >= earliestStart(job))
+    .filter(({ starttime }) => starttime >= since)
     .sort((a, b) => a.starttime - b.starttime);

@@ -8,9 +8,11 @@ export const settle = async () => {
 
 export const fakeClock = (start = 1_000_000) => {
   let now = start;
+  /** How far the wall clock was set; the monotonic one knows nothing of it. */
+  let setMs = 0;
   let timers: { at: number; call: () => void }[] = [];
   const clock: Clock = {
-    now: () => now,
+    now: () => now + setMs,
     monotonic: () => now,
     after: (ms, call) => {
       const timer = { at: now + ms, call };
@@ -33,5 +35,9 @@ export const fakeClock = (start = 1_000_000) => {
     now = end;
     await settle();
   };
-  return { clock, advance, pending: () => timers.length };
+  /** As when somebody, or NTP, sets the wall clock. */
+  const setWall = (byMs: number) => {
+    setMs += byMs;
+  };
+  return { clock, advance, setWall, pending: () => timers.length };
 };

@@ -179,6 +179,21 @@ describe('a POST in doubt', () => {
     expect(await agent.peek()).toMatchObject({ job_id, phase: 'failed', error: expect.stringContaining('never started') });
   });
 
+  test.each([-HOUR, HOUR])('a wall clock that is set by %d ms meanwhile hides no task', async (byMs) => {
+    const { node, advance, setWall, startAgent } = setup();
+    const agent = await startAgent();
+    node.fate = { error: proxmoxError(596, 'unknown'), taskAfterMs: 20_000 };
+    await agent.start(101, {});
+    await advance(5000);
+    setWall(byMs);
+    await advance(20_000);
+    node.write(...LOG);
+    node.end('OK');
+    await advance(5000);
+    expect(await agent.peek()).toMatchObject({ phase: 'done', upid: node.tasks[0]?.upid });
+    expect(node.posts).toBe(1);
+  });
+
   test('while the task list cannot be asked, nothing is concluded', async () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
