@@ -36,6 +36,8 @@ export const serveCommand = ({ exit }: Io): Command =>
       const config = await loadConfig(path);
       // The commands beside this one need none of what the agent is made of.
       const { startAgent } = await import('../serve.ts');
+      // Whoever reads the log may go away: the agent goes on without.
+      process.stderr.on('error', () => undefined);
       const agent = await startAgent(config);
       process.on('SIGHUP', () => void reload(agent, path));
       const stop = (): void => {

@@ -6,6 +6,8 @@ const END_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 const run = async (file: string, { exit }: Io): Promise<void> => {
   const [{ loadConfig }, { startController }] = await Promise.all([import('../config.ts'), import('../run.ts')]);
+  // Whoever reads the log may go away: that must not keep an application held.
+  process.stderr.on('error', () => undefined);
   const controller = await startController(await loadConfig(file), { prefixed: process.env.JOURNAL_STREAM !== undefined });
   let asked = false;
   for (const signal of END_SIGNALS) {

@@ -139,6 +139,16 @@ describe.concurrent('the answer to the POST gets lost', { timeout: 150_000 }, ()
   );
 });
 
+describe("nobody reads the agent's log any more", { timeout: 60_000 }, () => {
+  test('the job goes on to its end, in the same process', () =>
+    withHost(async (host) => {
+      host.agent.stderr?.destroy();
+      const started = await host.post('/backup', {});
+      expect(await ended(host)).toMatchObject({ phase: 'done', job_id: started.json.data.job_id, label: 'filesystem' });
+      expect(host.agent.exitCode).toBeNull();
+    }));
+});
+
 describe('Proxmox restarts its daemons in the middle of a job', () => {
   let host: ProcessHost;
   beforeAll(async () => {

@@ -90,6 +90,17 @@ test('frozen past hold_max with the answer waiting: let go for the point, not fo
   expect(controller.log()).not.toContain('the longest time to hold was reached');
 });
 
+test('nobody reads the log any more: let go at the point all the same, and goes on', async () => {
+  const { world, controller } = await held();
+  controller.child.stderr?.destroy();
+  world.lead.tell(POINT);
+  await until('back', () => world.isRunning() && !world.hasMarker());
+  world.lead.tell(DONE);
+  await until('recorded', () => existsSync(world.at('state/last.json')));
+  controller.child.kill('SIGTERM');
+  await expect(controller.exit).resolves.toBe(0);
+});
+
 test('a pre that hangs: its whole process group is ended, post runs, the backup too', async () => {
   const pre = "trap '' TERM; sleep 300 & echo $! > $D/pid; wait; sleep 300";
   const world = await makeWorld({ pre, preTimeout: '500ms' });
