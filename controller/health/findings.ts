@@ -10,6 +10,8 @@ export interface Finding {
 /** A good backup older than this is news: the agent makes one every 36 hours unless told otherwise. */
 const OLD_MS = 48 * 3_600_000;
 const FULL = 0.9;
+/** Clocks of host and guest differ a little; a time further in the future says nothing of an age. */
+const SKEW_MS = 5 * 60_000;
 
 const found = (when: boolean, code: string, sentence: string, next: string): Finding[] =>
   when ? [{ code, sentence, next }] : [];
@@ -18,8 +20,10 @@ const ASK_OPERATOR = 'ask whoever looks after the host';
 
 const backupFindings = ({ backup, taken_at }: Overview): Finding[] => {
   if (!backup.known) return [];
-  const { phase, error, finished_at } = backup.value;
-  const age = finished_at === null ? 0 : Date.parse(taken_at) - Date.parse(finished_at);
+  const { phase, error, warnings, started_at } = backup.value;
+  // Of the start: its data is no younger, and an end may have been seen long after it was.
+  const age = started_at === null ? null : Date.parse(taken_at) - Date.parse(started_at);
+  const isOld = age !== null && age > OLD_MS;
   return [
     ...found(
       phase === 'idle',
@@ -33,7 +37,26 @@ const backupFindings = ({ backup, taken_at }: Overview): Finding[] => {
       `The last backup failed: ${error}`,
       `the host tries again by itself; if it fails once more, ${ASK_OPERATOR}`,
     ),
-    ...found(phase === 'done' && age > OLD_MS, 'backup-old', 'The last backup is older than two days.', ASK_OPERATOR),
+    ...found(phase === 'done' && isOld, 'backup-old', 'The last backup is older than two days.', ASK_OPERATOR),
+    ...found(
+      phase === 'done' && (age === null || age < -SKEW_MS),
+      'backup-age-unknown',
+      'How old the last backup is cannot be told: its time is missing or lies in the future.',
+      'see that the clocks of this guest and of the host are right',
+    ),
+    ...found(
+      phase === 'done' && warnings.length > 0,
+      'backup-warnings',
+      `The last backup is done, but with a warning: ${warnings[0] ?? ''}`,
+      `if the next one says so too, ${ASK_OPERATOR}`,
+    ),
+    ...found(phase === 'running' && isOld, 'backup-long', 'A backup has been running for more than two days.', ASK_OPERATOR),
+    ...found(
+      phase === 'running' && started_at === null,
+      'backup-unconfirmed',
+      'A backup was asked for, and the host has not confirmed yet that it runs.',
+      'look again in a minute',
+    ),
   ];
 };
 
@@ -66,7 +89,8 @@ const hostFindings = ({ host }: Overview): Finding[] => {
 const ownFindings = ({ controller, backup }: Overview): Finding[] => {
   if (!controller.known) return [];
   const { loop, hold, last } = controller.value;
-  const amid = loop !== null && backup.known && backup.value.phase === 'running';
+  const isHolding =
+    loop !== null && backup.known && backup.value.phase === 'running' && backup.value.consistency_point_at === null;
   const lame = (last?.apps ?? []).filter(
     ({ pre, post }) => ['failed', 'timed-out'].includes(pre) || ['failed', 'timed-out'].includes(post),
   );
@@ -78,7 +102,7 @@ const ownFindings = ({ controller, backup }: Overview): Finding[] => {
       'systemctl start felhom-controller',
     ),
     ...found(
-      hold.kind !== 'none' && !amid,
+      hold.kind !== 'none' && !isHolding,
       'hold-open',
       `Applications may still be held${hold.kind === 'apps' ? `: ${hold.apps.join(', ')}` : ''}.`,
       'see that they work; journalctl -u felhom-controller says what failed',

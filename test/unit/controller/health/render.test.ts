@@ -157,6 +157,44 @@ const changed = (change: (values: WithValues) => void): Overview => {
 test.each<[string, (values: WithValues) => unknown, string]>([
   ['no backup yet', ({ backup }) => Object.assign(backup, idleStatus), 'backup-none'],
   ['a failure', ({ backup }) => Object.assign(backup, { phase: 'failed', error: 'x' }), 'backup-failed'],
+  [
+    'a time in the future',
+    ({ backup }) => Object.assign(backup, { started_at: '2026-03-02T07:00:00.000Z', finished_at: '2026-03-02T07:10:00.000Z' }),
+    'backup-age-unknown',
+  ],
+  ['no time at all', ({ backup }) => Object.assign(backup, { started_at: null, finished_at: null }), 'backup-age-unknown'],
+  [
+    'an old backup whose end was seen late',
+    (values) =>
+      Object.assign(values, {
+        taken_at: '2026-03-04T07:00:00.000Z',
+        backup: { ...values.backup, finished_at: '2026-03-04T06:59:00.000Z' },
+      }),
+    'backup-old',
+  ],
+  [
+    'a backup that runs for ever',
+    ({ backup }) => Object.assign(backup, { phase: 'running', started_at: '2026-02-26T07:00:00.000Z', finished_at: null }),
+    'backup-long',
+  ],
+  [
+    'a backup that nobody has confirmed',
+    ({ backup }) => Object.assign(backup, { phase: 'running', started_at: null, finished_at: null }),
+    'backup-unconfirmed',
+  ],
+  [
+    'an archive that could not be seen',
+    ({ backup }) => Object.assign(backup, { warnings: ['The backup storage could not be asked whether the archive is there.'] }),
+    'backup-warnings',
+  ],
+  [
+    'an application that is not back while the copy runs',
+    ({ backup, controller }) => {
+      Object.assign(backup, { phase: 'running', finished_at: null, consistency_point_at: '2026-03-01T04:00:02.000Z' });
+      Object.assign(controller, { hold: { kind: 'apps', apps: ['db'] } });
+    },
+    'hold-open',
+  ],
   ['age', (values) => Object.assign(values, { taken_at: '2026-03-04T07:00:00.000Z' }), 'backup-old'],
   ['storage gone', ({ host }) => Object.assign(host.storage_targets[0] ?? {}, { reachable: false }), 'storage-unreachable'],
   ['storage full', ({ host }) => Object.assign(host.storage_targets[0] ?? {}, { used_fraction: 0.95 }), 'storage-full'],
@@ -172,7 +210,7 @@ test.each<[string, (values: WithValues) => unknown, string]>([
 
 test('a hold in the middle of a backup is as it should be', () => {
   const overview = well();
-  overview.backup = known({ ...idleStatus, phase: 'running', job_id: 'job-2' });
+  overview.backup = known({ ...idleStatus, phase: 'running', job_id: 'job-2', started_at: '2026-03-01T06:59:50.000Z' });
   if (overview.controller.known) overview.controller.value.hold = { kind: 'apps', apps: ['db'] };
   expect(findings(overview)).toEqual([]);
 });
