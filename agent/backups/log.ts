@@ -75,20 +75,25 @@ const point = (facts: LogFacts, kind: boolean): Change =>
     ? { pointLine: facts.lines, freeze: facts.freeze === 'begun' ? 'held' : facts.freeze }
     : {};
 
+/** vzdump names the archive before QEMU begins; a hook script may say anything, but only before that (PVE/VZDump.pm). */
+const isQemuAtWork = ({ guest, archive }: LogFacts) => guest === 'qemu' && archive !== '';
 const isLxc = (facts: LogFacts, mode: Mode) => facts.guest === 'lxc' && facts.mode === mode;
 /** A provider's point is told by what comes after it, and comes after a failure too. */
-const providerHolds = (facts: LogFacts) => facts.variant === 'provider' && facts.errors.length === 0;
+const providerHolds = (facts: LogFacts) => isQemuAtWork(facts) && facts.variant === 'provider' && facts.errors.length === 0;
 const freezes = (facts: LogFacts): Change => ({ frozenFromLine: facts.lines });
 const thaws = ({ frozenFromLine, frozenToLine, lines }: LogFacts): Change =>
   frozenFromLine === null ? {} : { frozenToLine: frozenToLine ?? lines };
 const begins = (facts: LogFacts): Change => ({ freeze: facts.freeze === 'none' ? 'begun' : facts.freeze });
 
+/** vzdump says it once of a guest; what a hook script says of it before or after changes nothing. */
+const once = (facts: LogFacts, known: unknown, change: Change): Change => (facts.guest === null || known !== null ? {} : change);
+
 /** The first rule that matches a line is the one that reads it. */
 const RULES: readonly Rule[] = [
   [/^INFO: Starting Backup of VM \d+ \((lxc|qemu)\)$/, (_, [guest]) => ({ guest: guest === 'lxc' ? 'lxc' : 'qemu' })],
-  [/^INFO: status = (running|stopped)$/, (_, [status]) => ({ running: status === 'running' })],
+  [/^INFO: status = (running|stopped)$/, (facts, [status]) => once(facts, facts.running, { running: status === 'running' })],
   [/^INFO: trying '(?:suspend|stop)' mode instead$/, () => ({ fellBack: true, volumes: 0 })],
-  [/^INFO: backup mode: (snapshot|suspend|stop)$/, (_, [mode]) => ({ mode: mode as Mode })],
+  [/^INFO: backup mode: (snapshot|suspend|stop)$/, (facts, [mode]) => once(facts, facts.mode, { mode: mode as Mode })],
   [/^INFO: including mount point \S+ \(.*\) in backup$/, (facts) => ({ volumes: facts.volumes + 1 })],
   [/^INFO: include disk '[^']+' '[^']+'/, (facts) => ({ volumes: facts.volumes + 1 })],
 
@@ -104,7 +109,8 @@ const RULES: readonly Rule[] = [
     /^INFO: creating .+ archive '(.+)'$/,
     (facts, [target = '']) => {
       const snapshot = isLxc(facts, 'snapshot');
-      const cut = (snapshot && facts.freeze !== 'none') || isLxc(facts, 'stop');
+      const down = facts.running === false || facts.frozenFromLine !== null;
+      const cut = (snapshot && facts.freeze !== 'none') || (isLxc(facts, 'stop') && down);
       const thaw = snapshot ? thaws(facts) : {};
       return { archive: target.slice(target.startsWith('/') ? target.lastIndexOf('/') + 1 : 0), ...thaw, ...point(facts, cut) };
     },
@@ -112,7 +118,7 @@ const RULES: readonly Rule[] = [
 
   // Suspend and stop, both kinds of guest.
   [/^INFO: (?:suspending guest|stopping virtual guest)$/, freezes],
-  [/^INFO: final sync finished\b/, (facts) => point(facts, isLxc(facts, 'suspend'))],
+  [/^INFO: final sync finished\b/, (facts) => point(facts, isLxc(facts, 'suspend') && facts.frozenFromLine !== null)],
   [/^INFO: resuming guest$/, thaws],
   [
     /^INFO: (?:guest is online again|resuming VM again) after (<?)(\d+) seconds?$/,
@@ -127,9 +133,9 @@ const RULES: readonly Rule[] = [
   [/^INFO: issuing guest-agent 'fs-freeze' command$/, (facts) => ({ ...begins(facts), ...freezes(facts) })],
   [/^INFO: starting backup via QMP command$/, () => ({})],
   [/^INFO: setting up snapshot-access for backup$/, () => ({ variant: 'provider' })],
-  [/^INFO: starting diskless backup$/, (facts) => ({ variant: 'diskless', ...point(facts, facts.guest === 'qemu') })],
+  [/^INFO: starting diskless backup$/, (facts) => ({ variant: 'diskless', ...point(facts, isQemuAtWork(facts)) })],
   [/^INFO: issuing guest-agent 'fs-thaw' command$/, thaws],
-  [/^INFO: started backup task '/, (facts) => point(facts, facts.guest === 'qemu')],
+  [/^INFO: started backup task '/, (facts) => point(facts, isQemuAtWork(facts))],
   [/^INFO: (?:resuming VM again|starting NBD server\b.*)$/, (facts) => point(facts, providerHolds(facts))],
   [/^INFO: +(\d+(?:\.\d+)?)% \(.+ of .+\) in ([\dhms ]+),/, (_, [percent, elapsed]) => progress(Number(percent), elapsed ?? '')],
 

@@ -194,6 +194,38 @@ test('a line of a container snapshot that nobody knows takes the proof away', ()
   expect(labelOf(readLog(lines.toSpliced(create + 1, 0, 'WARN: sync failed')))).toBe('crash');
 });
 
+/** A hook script's output stands in the log as lines of the same form, before a guest's backup and in the middle of it. */
+const HOOK_SAYS = [
+  "INFO: started backup task 'of my own'",
+  "INFO: creating borg archive 'nightly'",
+  'INFO: starting diskless backup',
+  'INFO: backup mode: stop',
+  'INFO: backup mode: snapshot',
+  'INFO: status = stopped',
+  'INFO: status = running',
+  'INFO: resume vm',
+  'INFO: final sync finished',
+  "INFO: issuing guest-agent 'fs-freeze' command",
+  "INFO: create storage snapshot 'mine'",
+];
+
+test.each(LOG_NAMES.filter((name) => !name.startsWith('fails-')))('%s: a line of a hook script proves nothing', (name) => {
+  const lines = logLines(name);
+  const full = readLog(lines);
+  const phases = {
+    'job-start': lines.findIndex((line) => line.startsWith('INFO: Starting Backup of VM ')),
+    'backup-start': lines.indexOf('INFO: ionice priority: 7') + 1,
+  };
+  for (const [phase, at] of Object.entries(phases))
+    for (const said of HOOK_SAYS) {
+      const facts = readLog(lines.toSpliced(at, 0, said));
+      expect(['crash', labelOf(full)], `${phase}: ${said}`).toContain(labelOf(facts));
+      // Of a container that does not run any line is late enough.
+      const still = full.guest === 'lxc' && full.running === false;
+      if (facts.pointLine !== null && !still) expect(facts.pointLine, `${phase}: ${said}`).toBeGreaterThan(full.pointLine ?? 1e9);
+    }
+});
+
 test('progress and the time left come from percentages only', () => {
   const lines = logLines('qemu-snapshot-agent');
   const at = lines.findIndex((line) => line.includes(' 25% '));
