@@ -41,6 +41,8 @@ const createNode = (clock: Clock) => {
     away: false,
     listingFails: false,
     forgetful: false,
+    /** The task's log cannot be read any more. */
+    logGone: false,
     /** Called when a POST arrives. */
     onPost: () => {},
     guests: [
@@ -141,13 +143,14 @@ const createNode = (clock: Clock) => {
       let given = 0;
       const catchUp = () => {
         const lines = tasks.find((one) => one.upid === upid)?.lines ?? [];
-        for (; given < lines.length && alive(); given += 1) onLine(lines[given] ?? '');
+        for (; given < lines.length && alive() && !node.logGone; given += 1) onLine(lines[given] ?? '');
       };
       listeners.add(catchUp);
       queueMicrotask(catchUp);
       const stop = () => listeners.delete(catchUp);
       return {
         finish: async () => {
+          if (node.logGone) throw proxmoxError(596, 'unknown');
           catchUp();
           stop();
         },

@@ -187,6 +187,30 @@ test("a freeze that something interrupts does not hold, even after the agent's t
   expect(labelOf(readLog(lines.toSpliced(thaw, 0, 'guest-fsfreeze-freeze takes long - waiting')))).toBe('crash');
 });
 
+test('a freeze that failed is not made good by a second one', () => {
+  const lines = logLines('qemu-snapshot-agent');
+  const freeze = "INFO: issuing guest-agent 'fs-freeze' command";
+  const at = lines.indexOf(freeze);
+  expect(labelOf(readLog(lines.toSpliced(at + 1, 0, 'ERROR: got timeout', freeze)))).toBe('crash');
+});
+
+test.each([
+  [
+    'qemu-snapshot-provider',
+    "INFO: issuing guest-agent 'fs-thaw' command",
+    "ERROR: VM 104 qmp command 'backup-access-setup' failed",
+  ],
+  [
+    'lxc-snapshot-btrfs-two-volumes-and-a-bind-mount',
+    "INFO: create storage snapshot 'vzdump'",
+    'ERROR: Backup of VM 201 failed - no space',
+  ],
+  ['qemu-snapshot-agent', 'INFO: starting backup via QMP command', 'ERROR: Backup of VM 104 failed - got timeout'],
+])('%s: what is written after it was given up is no point', (name, after, error) => {
+  const lines = logLines(name);
+  expect(readLog(lines.toSpliced(lines.indexOf(after) + 1, 0, error)).pointLine).toBeNull();
+});
+
 test('a line of a container snapshot that nobody knows takes the proof away', () => {
   const lines = logLines('lxc-snapshot-btrfs');
   const create = lines.indexOf("INFO: create storage snapshot 'vzdump'");

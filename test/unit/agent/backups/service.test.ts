@@ -396,6 +396,54 @@ describe('how it ends', () => {
     expect(status).toMatchObject({ phase: 'failed', error: expect.stringContaining('archive is not in the backup storage') });
   });
 
+  test('an archive that was renamed is known by its note', async () => {
+    const { status } = await run(({ node }) => {
+      node.write(...LOG);
+      node.end('OK');
+      for (const volume of node.volumes) volume.volid = 'bak:backup/vzdump-lxc-201-2026_11_21-23_22_41.tar.zst';
+    });
+    expect(status).toMatchObject({ phase: 'done', archive: 'bak:backup/vzdump-lxc-201-2026_11_21-23_22_41.tar.zst' });
+  });
+
+  test('another archive of the same guest is not taken for ours', async () => {
+    const { status } = await run(({ node }) => {
+      node.write(...LOG);
+      node.end('OK');
+      for (const volume of node.volumes)
+        Object.assign(volume, { volid: 'bak:backup/vzdump-lxc-201-2026_11_21-23_22_41.tar.zst', notes: 'felhom job of another' });
+    });
+    expect(status).toMatchObject({ phase: 'failed', archive: '' });
+  });
+
+  test('done with a log that cannot be read says so, and claims nothing', async () => {
+    const { status } = await run(({ node }) => {
+      node.logGone = true;
+      node.write(...LOG);
+      node.end('OK');
+    });
+    expect(status).toMatchObject({
+      phase: 'done',
+      label: 'crash',
+      archive: VOLID,
+      consistency_point_at: null,
+      warnings: [expect.stringContaining('could not be read to its end')],
+    });
+  });
+
+  test('one answer without the task is not the end of it', async () => {
+    const all = setup();
+    const agent = await all.startAgent();
+    await agent.start(101, {});
+    await all.advance(100);
+    all.node.forgetful = true;
+    await all.advance(3000);
+    all.node.forgetful = false;
+    all.node.write(...LOG);
+    all.node.end('OK');
+    await all.advance(10_000);
+    expect(await agent.peek()).toMatchObject({ phase: 'done', label: 'filesystem' });
+  });
+
   test('done with a storage that cannot be listed says so', async () => {
     const { status } = await run(({ node }) => {
       node.listingFails = true;
