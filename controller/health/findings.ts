@@ -10,6 +10,8 @@ export interface Finding {
 /** A good backup older than this is news: the agent makes one every 36 hours unless told otherwise. */
 const OLD_MS = 48 * 3_600_000;
 const FULL = 0.9;
+/** The host reads a guest's configuration anew for whoever asks. */
+const OLD_SECONDS = 60;
 /** Clocks of host and guest differ a little; a time further in the future says nothing of an age. */
 const SKEW_MS = 5 * 60_000;
 
@@ -58,6 +60,17 @@ const backupFindings = ({ backup, taken_at }: Overview): Finding[] => {
       'look again in a minute',
     ),
   ];
+};
+
+const storageFindings = ({ storage }: Overview): Finding[] => {
+  if (!storage.known) return [];
+  const { age_seconds } = storage.value;
+  return found(
+    age_seconds === null || age_seconds > OLD_SECONDS,
+    'storage-old',
+    "What is said of this guest's storage is what the host knew last; it cannot be read at the moment.",
+    'look again in a minute',
+  );
 };
 
 const hostFindings = ({ host }: Overview): Finding[] => {
@@ -170,6 +183,7 @@ const unknownFindings = (overview: Overview): Finding[] => {
 export const findings = (overview: Overview): Finding[] => [
   ...unknownFindings(overview),
   ...backupFindings(overview),
+  ...storageFindings(overview),
   ...hostFindings(overview),
   ...ownFindings(overview),
 ];

@@ -195,6 +195,8 @@ test.each<[string, (values: WithValues) => unknown, string]>([
     },
     'hold-open',
   ],
+  ["the guest's storage as it was an hour ago", ({ storage }) => Object.assign(storage, { age_seconds: 3600 }), 'storage-old'],
+  ["the guest's storage of a time unknown", ({ storage }) => Object.assign(storage, { age_seconds: null }), 'storage-old'],
   ['age', (values) => Object.assign(values, { taken_at: '2026-03-04T07:00:00.000Z' }), 'backup-old'],
   ['storage gone', ({ host }) => Object.assign(host.storage_targets[0] ?? {}, { reachable: false }), 'storage-unreachable'],
   ['storage full', ({ host }) => Object.assign(host.storage_targets[0] ?? {}, { used_fraction: 0.95 }), 'storage-full'],
