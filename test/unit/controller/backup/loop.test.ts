@@ -199,6 +199,22 @@ test('a post that fails is tried for ever, the note stays, and the application i
   expect(world.acts.at(-1)).toBe('unmark');
 });
 
+test('an application that comes back while a backup must see no writes: the note follows at the release', async () => {
+  const world = await running({ apps: [app('db'), app('wiki')] });
+  world.outcomes['/post/db'] = Array(5).fill(FAILED);
+  world.agent.tell({ ...POINT, ...DONE });
+  world.agent.due = true;
+  await world.clock.advance(60_000);
+  expect(world.agent.posts).toHaveLength(2);
+  await world.clock.advance(30_000);
+  expect(world.kinds().filter((kind) => kind === 'app-back')).toHaveLength(2);
+  expect(world.acts.filter((act) => act.includes('QUIET'))).toEqual([]);
+  expect(world.acts).not.toContain('unmark');
+  world.agent.tell(POINT);
+  await world.clock.advance(0);
+  expect(world.acts.at(-1)).toBe('unmark');
+});
+
 test('a note that cannot be written: nothing is held, the backup runs', async () => {
   const world = setup();
   world.faults.marker = new Error('ENOSPC: no space left on device');
