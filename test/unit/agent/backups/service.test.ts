@@ -380,6 +380,20 @@ describe('how it ends', () => {
     expect(status).toMatchObject({ phase: 'done', label: 'filesystem' });
   });
 
+  test('also when that last line is written only after it', async () => {
+    const all = setup();
+    const agent = await all.startAgent();
+    await agent.start(101, {});
+    await all.advance(100);
+    all.node.write(...LOG.slice(0, -1));
+    all.node.end('unexpected status');
+    all.node.volumes.push({ volid: VOLID, vmid: 201, sizeBytes: 3_000_000, ctime: 0, notes: '' });
+    await all.advance(3100);
+    all.node.write('TASK OK');
+    await all.advance(5000);
+    expect(await agent.peek()).toMatchObject({ phase: 'done', label: 'filesystem' });
+  });
+
   test('a task that Proxmox no longer knows has failed, whatever its log says', async () => {
     const { status } = await run(({ node }) => {
       node.write(...LOG);
