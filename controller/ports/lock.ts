@@ -1,4 +1,5 @@
 /** One loop per state directory. The lock names a process by number and start time, so that a dead one's is taken over. */
+import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -65,10 +66,13 @@ export const runningLoop = (stateDir: string): Promise<number | null> => holderO
 /** No reason not to back up. */
 const DISK_TROUBLE = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'];
 
-/** @throws where the directory is not there or not this user's */
-export const lockState = async (stateDir: string): Promise<LockResult> => {
+/**
+ * @param name of this try's own file: two starts may have one process number, in a container each
+ * @throws where the directory is not there or not this user's
+ */
+export const lockState = async (stateDir: string, name = `lock.${randomUUID()}`): Promise<LockResult> => {
   const path = join(stateDir, 'lock');
-  const own = join(stateDir, `lock.${process.pid}`);
+  const own = join(stateDir, name);
   try {
     return await acquire(path, own);
   } catch (error) {

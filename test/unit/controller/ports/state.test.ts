@@ -83,12 +83,12 @@ test.each([
 });
 
 test('on a full disk a loop that runs is still seen; without one the start goes on', async () => {
-  const full = () => symlink('/dev/full', join(dir, `lock.${process.pid}`));
+  const full = () => symlink('/dev/full', join(dir, 'lock.full'));
   await full();
-  expect((await lockState(dir)).kind).toBe('unwritable');
+  expect((await lockState(dir, 'lock.full')).kind).toBe('unwritable');
   await lockState(dir);
   await full();
-  await expect(lockState(dir)).resolves.toEqual({ kind: 'taken', pid: process.pid });
+  await expect(lockState(dir, 'lock.full')).resolves.toEqual({ kind: 'taken', pid: process.pid });
 });
 
 test('of ten starts on a stale lock one gets it', async () => {
