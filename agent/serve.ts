@@ -73,13 +73,14 @@ const compose = async (
 
   const token = await readTokenFile(config.proxmox.tokenFile);
   const node = await nodeName(config.proxmox, journal);
+  // First of all in the state directory: it is the lock against a second agent.
+  const store = await openStore(join(config.stateDir, 'felhom.db'));
+  undo.push(() => store.close());
   const identity = await ensureIdentity(
     { files: stateFilesIn(config.stateDir), makeLeaf, hostname },
     config.hostId,
     config.listen.map(({ address }) => address),
   );
-  const store = await openStore(join(config.stateDir, 'felhom.db'));
-  undo.push(() => store.close());
 
   const { endpoint, fingerprint, configDir, taskLogDir } = config.proxmox;
   const fingerprints = async () => [fingerprint === 'auto' ? await nodeFingerprint(configDir) : fingerprint];

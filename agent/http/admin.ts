@@ -1,10 +1,12 @@
 /** The command line's way to the running agent: the admin endpoints on a Unix socket that only root can reach. */
-import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import { chmod, lstat, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
+import { basename } from 'node:path';
 import { ADMIN_API } from '#shared/wire/admin';
 import { adminSocketPath, fitsSocket } from '../config.ts';
 import type { Journal } from '../ports/journal.ts';
+import { ownDirectory } from '../ports/own-directory.ts';
 import { createApp, SERVER_OPTIONS } from './app.ts';
 import { type AnyHandler, mount } from './mount.ts';
 import type { AdminHandlers } from './routes.ts';
@@ -27,8 +29,7 @@ export const createAdminServer = async ({ runtimeDir, handlers, journal }: Admin
     );
   }
   const path = adminSocketPath(runtimeDir);
-  await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
-  await chmod(runtimeDir, 0o700);
+  ownDirectory(runtimeDir, basename(path));
   await clearStale(path);
 
   const { app, server } = createApp((handler) => createServer(SERVER_OPTIONS, handler));

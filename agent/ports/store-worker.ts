@@ -1,8 +1,9 @@
 /** The thread that holds the database: opens and migrates it, then runs one request after the other. */
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import type BetterSqlite3 from 'better-sqlite3';
+import { ownDirectory } from './own-directory.ts';
 import type { OpenRequest, SqlValue, Statement, WorkerAnswer, WorkerRequest } from './store.ts';
 
 const port = parentPort;
@@ -23,14 +24,18 @@ const loadDriver = async (): Promise<typeof BetterSqlite3> => {
   }
 };
 
+/** A former agent may be about to end. */
+const LOCK_MS = 1000;
+
 const openDatabase = (Database: typeof BetterSqlite3, { file, migrations }: OpenRequest): BetterSqlite3.Database => {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  chmodSync(dirname(file), 0o700);
+  ownDirectory(dirname(file), basename(file));
   // Made here, not by SQLite, so that it is never readable by others; its WAL takes its mode.
   closeSync(openSync(file, 'a', 0o600));
   chmodSync(file, 0o600);
-  const db = new Database(file, { timeout: 5000 });
+  const db = new Database(file, { timeout: LOCK_MS });
   try {
+    // Held until the end of the process, however it ends: two agents would follow, and end, the same jobs. sqlite.org/pragma.html
+    db.pragma('locking_mode = EXCLUSIVE');
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
@@ -38,7 +43,11 @@ const openDatabase = (Database: typeof BetterSqlite3, { file, migrations }: Open
     return db;
   } catch (error) {
     db.close();
-    throw error;
+    if ((error as { code?: unknown }).code !== 'SQLITE_BUSY') throw error;
+    throw new Error(
+      `An agent is running already: it holds the database ${file}. Stop it first ("systemctl stop felhom-agent").`,
+      { cause: error },
+    );
   }
 };
 

@@ -229,6 +229,21 @@ test('the admin socket is for root only, is taken over when stale, and never fro
   await expect(start()).rejects.toThrow(/longer than Linux allows/);
 });
 
+test("a second agent on the same state directory is refused before it touches anything, and a shared runtime directory is not the agent's", async () => {
+  await start();
+  const before = lines.length;
+  config.runtimeDir = `${directory}/run2`;
+  await expect(start()).rejects.toThrow(/running already.*felhom\.db/);
+  expect(lines.slice(before)).toEqual([]);
+  await Promise.all(running.splice(0).map((agent) => agent.close()));
+
+  mkdirSync(join(directory, 'shared', 'theirs'), { recursive: true });
+  chmodSync(join(directory, 'shared'), 0o755);
+  config.runtimeDir = join(directory, 'shared');
+  await expect(start()).rejects.toThrow(/open to others/);
+  expect(statSync(join(directory, 'shared')).mode & 0o777).toBe(0o755);
+});
+
 test('the agent starts and answers without Proxmox, and says why it cannot enrol', async () => {
   config.proxmox = { ...config.proxmox, endpoint: 'https://127.0.0.1:1', configDir: `${directory}/nowhere` };
   const since = Date.now();

@@ -1,5 +1,5 @@
 /** The database in its thread: real files, real SQLite. */
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -42,6 +42,14 @@ test('a directory that others could read is closed to them', async () => {
   await open();
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(statSync(join(directory, 'state')).mode & 0o777).toBe(0o700);
+});
+
+test.each([0o755, 0o1777])("somebody else's directory (%o) is refused, and not closed to its users", async (mode) => {
+  mkdirSync(join(directory, 'state', 'theirs'), { recursive: true });
+  chmodSync(join(directory, 'state'), mode);
+  await expect(openStore(file)).rejects.toThrow(/open to others.*Name a directory for the agent alone/);
+  expect(statSync(join(directory, 'state')).mode & 0o7777).toBe(mode);
+  expect(existsSync(file)).toBe(false);
 });
 
 test('statements of one write are all done or none', async () => {
@@ -117,6 +125,16 @@ test('what is not a database is refused', async () => {
   const { writeFileSync } = await import('node:fs');
   writeFileSync(file, 'x'.repeat(8192));
   await expect(openStore(file, [V1])).rejects.toThrow(/not a database/);
+});
+
+test('one agent at a time: another one is refused at once, until the first has closed or was killed', async () => {
+  const first = await open([V1]);
+  await expect(openStore(file, [V1, V2])).rejects.toThrow(/running already.*felhom\.db.*Stop it/);
+  expect(existsSync(`${file}.before-v2`)).toBe(false);
+  await first.write({ sql: "INSERT INTO things (name) VALUES ('a')" });
+  await first.close();
+  const next = await open([V1]);
+  expect(await next.all('SELECT name FROM things')).toEqual([{ name: 'a' }]);
 });
 
 test('after closing, calls are refused', async () => {
