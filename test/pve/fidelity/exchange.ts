@@ -23,14 +23,52 @@ export interface Exchange {
   response: Recorded;
 }
 
-export const loadExchanges = (file = process.env.FELHOM_PVE_EXCHANGES): Exchange[] =>
-  readFileSync(file || fixturePath('exchanges.jsonl'), 'utf8')
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => JSON.parse(line) as Exchange);
-
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const isExchange = (value: unknown): value is Exchange => {
+  if (!isObject(value) || !isObject(value.request) || !isObject(value.response)) return false;
+  const { method, path, body } = value.request;
+  if (value.raw === true) return typeof value.request.text === 'string';
+  return typeof method === 'string' && typeof path === 'string' && (body === undefined || typeof body === 'string');
+};
+
+const parseExchange = (line: string): Exchange | null => {
+  try {
+    const parsed: unknown = JSON.parse(line);
+    return isExchange(parsed) ? { ...parsed, name: String(parsed.name ?? '') } : null;
+  } catch {
+    return null;
+  }
+};
+
+export interface Recording {
+  exchanges: Exchange[];
+  /** Numbers of the lines that hold none. They count as not answered. */
+  unreadable: number[];
+}
+
+export const loadRecording = (file = process.env.FELHOM_PVE_EXCHANGES): Recording => {
+  const lines = readFileSync(file || fixturePath('exchanges.jsonl'), 'utf8')
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .map((line, index) => ({ line, number: index + 1 }))
+    .filter(({ line }) => line.trim() !== '')
+    .map(({ line, number }) => ({ number, exchange: parseExchange(line) }));
+  return {
+    exchanges: lines.flatMap(({ exchange }) => exchange ?? []),
+    unreadable: lines.filter(({ exchange }) => exchange === null).map(({ number }) => number),
+  };
+};
+
+/** As it stands where the escapes are broken. */
+export const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
 
 /** `data` of a JSON answer. */
 export const dataOf = (e: Exchange): Json | undefined => (isObject(e.response.body) ? e.response.body.data : undefined);
@@ -50,10 +88,7 @@ export const succeeded = (e: Exchange): boolean =>
 /** The API path without format, query and encoding, split in components. */
 export const pathOf = (e: Exchange): string[] => {
   const path = /^\/api2\/[^/]+\/?([^?]*)/.exec(e.request.path ?? '')?.[1] ?? '';
-  return path
-    .split('/')
-    .filter(Boolean)
-    .map((part) => decodeURIComponent(part));
+  return path.split('/').filter(Boolean).map(decoded);
 };
 
 export const queryOf = (e: Exchange): URLSearchParams => new URLSearchParams((e.request.path ?? '').split('?')[1] ?? '');
@@ -76,9 +111,9 @@ export const header = (e: Exchange, name: string): string => {
 
 /** Who asks: `user@realm!token` or `user@realm`. */
 export const callerOf = (e: Exchange): string | undefined => {
-  const token = /^PVEAPIToken[= ]([^=]+)=/.exec(decodeURIComponent(header(e, 'authorization')))?.[1];
+  const token = /^PVEAPIToken[= ]([^=]+)=/.exec(decoded(header(e, 'authorization')))?.[1];
   const ticket = /PVE(?:AuthCookie=PVE)?:([^:!]+@[^:]+):/.exec(
-    decodeURIComponent(`${header(e, 'cookie')} ${header(e, 'authorization')}`),
+    decoded(`${header(e, 'cookie')} ${header(e, 'authorization')}`),
   )?.[1];
   return token ?? ticket;
 };
@@ -86,5 +121,6 @@ export const callerOf = (e: Exchange): string | undefined => {
 /** When the answer was given, in milliseconds since 1970. */
 export const dateOf = (e: Exchange): number | undefined => {
   const date = e.response.headers?.Date ?? e.response.headers?.date;
-  return date === undefined ? undefined : Date.parse(date);
+  const ms = date === undefined ? Number.NaN : Date.parse(date);
+  return Number.isNaN(ms) ? undefined : ms;
 };

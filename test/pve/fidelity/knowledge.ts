@@ -1,6 +1,6 @@
 /** What a whole recording tells about the server it came from: configurations, tasks, tokens, by the place where it was said. */
 
-import { bodyOf, dataOf, type Exchange, isObject, type JsonObject, pathOf, rowsOf } from './exchange.ts';
+import { bodyOf, dataOf, decoded, type Exchange, isObject, type JsonObject, pathOf, rowsOf } from './exchange.ts';
 
 export interface TaskKnowledge {
   /** Of every task the recording has seen: how it ended, with its whole log where that was read. */
@@ -109,10 +109,10 @@ const BACKUP_CONFIG = /vzdump-(lxc|qemu)-(\d+)-/;
 /** A backup holds the guest's configuration as it was. */
 const collectBackupConfig = (k: Knowledge, e: Exchange, index: number): void => {
   const data = dataOf(e);
-  const [, type, vmid] = BACKUP_CONFIG.exec(decodeURIComponent(e.request.path)) ?? [];
+  const [, type, vmid] = BACKUP_CONFIG.exec(decoded(e.request.path)) ?? [];
   if (!e.request.path.includes('/extractconfig') || typeof data !== 'string' || type === undefined) return;
   const lines = data.split('\n').filter(Boolean);
-  const description = lines.filter((line) => line.startsWith('#')).map((line) => `${decodeURIComponent(line.slice(1))}\n`);
+  const description = lines.filter((line) => line.startsWith('#')).map((line) => `${decoded(line.slice(1))}\n`);
   const pairs = lines
     .filter((line) => !line.startsWith('#'))
     .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)] as const);

@@ -1,11 +1,11 @@
 /** `npm run test:fidelity`: replays recorded exchanges and says which ones the simulator answers differently, and how. */
 
-import { loadExchanges } from './exchange.ts';
+import { loadRecording } from './exchange.ts';
 import { replay } from './replay.ts';
 
-const exchanges = loadExchanges();
+const { exchanges, unreadable } = loadRecording();
 const results = await replay(exchanges);
-const out: string[] = [];
+const out = unreadable.map((line) => `line ${line} holds no exchange`);
 for (const { index, exchange, problems } of results) {
   if (problems.length === 0) continue;
   const asked = exchange.raw ? 'raw' : `${exchange.request.method} ${exchange.request.path}`;
@@ -14,5 +14,5 @@ for (const { index, exchange, problems } of results) {
   if (problems.length > 2) out.push(`    … and ${problems.length - 2} more`);
 }
 const agree = results.filter((r) => r.problems.length === 0).length;
-out.push(`fidelity: ${agree} of ${exchanges.length}`);
+out.push(`fidelity: ${agree} of ${exchanges.length + unreadable.length}`);
 process.stdout.write(`${out.join('\n')}\n`);

@@ -111,9 +111,20 @@ const replayOne = async (pve: Pve, e: Exchange, index: number, session: Session,
   return judge(e, got, session);
 };
 
-export const replay = async (exchanges: Exchange[]): Promise<Result[]> => {
+/** No exchange waits longer: one that the simulator never answers must not keep the rest from being counted. */
+const DEADLINE_MS = 20_000;
+
+const within = async <T>(ms: number, work: Promise<T>): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+};
+
+export const replay = async (exchanges: Exchange[], { deadlineMs = DEADLINE_MS } = {}): Promise<Result[]> => {
   const dir = mkdtempSync(join(tmpdir(), 'pve-fidelity-'));
-  let now = dateOf(exchanges.find((e) => dateOf(e) !== undefined) ?? (exchanges[0] as Exchange)) ?? Date.now();
+  let now = exchanges.map(dateOf).find((date) => date !== undefined) ?? Date.now();
   const knowledge = collect(exchanges);
   const pve = await startPve({
     dir,
@@ -128,7 +139,7 @@ export const replay = async (exchanges: Exchange[]): Promise<Result[]> => {
   try {
     for (const [index, exchange] of exchanges.entries()) {
       now = Math.max(now, dateOf(exchange) ?? now);
-      const problems = await replayOne(pve, exchange, index, session, knowledge).catch((error: unknown) => [
+      const problems = await within(deadlineMs, replayOne(pve, exchange, index, session, knowledge)).catch((error: unknown) => [
         `failed: ${error instanceof Error ? error.message : String(error)}`,
       ]);
       results.push({ index, exchange, problems });

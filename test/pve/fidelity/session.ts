@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Pve } from '../server.ts';
-import { callerOf, type Exchange, header, isObject, type Json } from './exchange.ts';
+import { callerOf, decoded, type Exchange, header, isObject, type Json } from './exchange.ts';
 import type { Wanted } from './send.ts';
 
 const PASSWORD = '<password>';
@@ -71,8 +71,7 @@ export const createSession = (pve: Pve): Session => {
     if (!(e.request.body ?? '').includes(PASSWORD)) return undefined;
     const length = maskedLength(e);
     const user = /username=([^&]+)/.exec(e.request.body ?? '')?.[1];
-    if (length > TICKET_LENGTH && user !== undefined)
-      return secrets.get(`ticket of ${decodeURIComponent(user)}`) ?? passwordOf(length);
+    if (length > TICKET_LENGTH && user !== undefined) return secrets.get(`ticket of ${decoded(user)}`) ?? passwordOf(length);
     return passwordOf(length);
   };
 
@@ -86,7 +85,7 @@ export const createSession = (pve: Pve): Session => {
   };
 
   const ticketOf = (value: string): string => {
-    const plain = decodeURIComponent(value);
+    const plain = decoded(value);
     const user = /PVE:([^:]+):/.exec(plain)?.[1] ?? '';
     return (
       secrets.get(/PVE:[^:]+:[0-9A-F]{8}/.exec(plain)?.[0] ?? '') ??
@@ -127,7 +126,7 @@ export const createSession = (pve: Pve): Session => {
     password,
     secret,
     lacksTicket: (e) => {
-      const plain = decodeURIComponent(header(e, 'cookie') || header(e, 'authorization'));
+      const plain = decoded(header(e, 'cookie') || header(e, 'authorization'));
       const [ticket, user = ''] = /PVE:([^:!]+@[^:]+):[0-9A-F]{8}/.exec(plain) ?? [];
       const refused = e.response.reason === 'Authentication failed!';
       return ticket === undefined || refused || secrets.has(ticket)
