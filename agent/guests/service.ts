@@ -66,6 +66,9 @@ const INSTANCE_ID = /^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$/;
 const revoked = (): FelhomError =>
   new FelhomError('token-revoked', "This guest's token was revoked on the host. Have the operator enrol the guest again.");
 
+const superseded = (): FelhomError =>
+  new FelhomError('token-superseded', 'This token was replaced by a newer one, which the operator gave to this guest.');
+
 export type Guests = Awaited<ReturnType<typeof createGuests>>;
 
 export const createGuests = async ({ store, proxmox, clock, journal, limits, endpoints }: GuestPorts) => {
@@ -191,6 +194,11 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
       return bootstrap(vmid, text);
     });
 
+  const endStreams = (token: Token, why: FelhomError): void => {
+    for (const end of [...token.streams]) end(why);
+    token.streams.clear();
+  };
+
   const rotate = (vmid: number, overlapSeconds: number): Promise<{ bootstrap: Bootstrap }> =>
     inTurn(async () => {
       const guest = enrolled(vmid);
@@ -214,16 +222,12 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
         if (token.state === 'revoked') continue;
         token.state = 'superseded';
         token.validUntil = Math.min(token.validUntil ?? until, until);
+        if (!isLive(token)) endStreams(token, superseded());
       }
       remember(guest, hash, 'active', null);
       journal('notice', 'A guest was given a new token.', { vmid, overlap_seconds: overlapSeconds });
       return bootstrap(vmid, text);
     });
-
-  const endStreams = (token: Token): void => {
-    for (const end of [...token.streams]) end(revoked());
-    token.streams.clear();
-  };
 
   const revoke = (vmid: number): Promise<{ vmid: number }> =>
     inTurn(async () => {
@@ -240,7 +244,7 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
         if (token.state === 'revoked') continue;
         token.state = 'revoked';
         token.validUntil = now;
-        endStreams(token);
+        endStreams(token, revoked());
       }
       journal('notice', "A guest's tokens were revoked.", { vmid });
       return { vmid };
@@ -253,7 +257,7 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
       guests.delete(vmid);
       for (const token of guest.tokens) {
         tokens.delete(token.hash.toString('hex'));
-        endStreams(token);
+        endStreams(token, revoked());
       }
       journal('notice', 'A guest was removed.', { vmid });
       return { vmid };
@@ -287,12 +291,7 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
     }
     if (token.guest.vmid !== parsed.vmid) return new FelhomError('token-wrong-guest', 'This token belongs to another guest.');
     if (token.state === 'revoked') return revoked();
-    if (!isLive(token)) {
-      return new FelhomError(
-        'token-superseded',
-        'This token was replaced by a newer one, which the operator gave to this guest.',
-      );
-    }
+    if (!isLive(token)) return superseded();
     return token;
   };
 

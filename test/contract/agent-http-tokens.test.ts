@@ -1,6 +1,7 @@
 /** Who may ask: tokens, rotation, revocation, limits, instances. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
+import type { Guests } from '#agent/guests/service';
 import type { Clock } from '#shared/clock';
 import { startTestAgent, type TestAgent } from './agent-http-helpers.ts';
 
@@ -87,7 +88,11 @@ test('no token, and no part of one, is in the database, the journal or the audit
   expect(audit.map(({ what }) => what)).toEqual(['guest-enrolled', 'token-rotated']);
 });
 
-test('revoking ends a held answer within a second, with 401, and its handler sees the signal', async () => {
+test.each<[string, string, (guests: Guests) => Promise<unknown>]>([
+  ['revoking', 'token-revoked', (guests) => guests.revoke(101)],
+  ['removing', 'token-revoked', (guests) => guests.remove(101)],
+  ['rotating without an overlap', 'token-superseded', (guests) => guests.rotate(101, 0)],
+])('%s ends a held answer within a second, with 401 %s, and its handler sees the signal', async (_how, code, change) => {
   agent = await startTestAgent();
   const token = await agent.enroll(101);
   let aborted = false;
@@ -103,9 +108,9 @@ test('revoking ends a held answer within a second, with 401, and its handler see
   const asked = agent.ask('/backup/status?wait=8', { token });
   await expect.poll(() => held).toBe(1);
   const since = Date.now();
-  await agent.guests.revoke(101);
+  await change(agent.guests);
   const { status, json } = await asked;
-  expect([status, json.code]).toEqual([401, 'token-revoked']);
+  expect([status, json.code]).toEqual([401, code]);
   expect(Date.now() - since).toBeLessThan(1000);
   expect(aborted).toBe(true);
   expect(agent.journal.filter(({ level }) => level === 'error')).toEqual([]);
