@@ -193,7 +193,7 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
 const scopeAfterBody =
   (endpoint: AnyEndpoint) =>
   (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
-    if (request.body === undefined || request.body === null) request.body = {};
+    if (request.body === undefined) request.body = {};
     try {
       checkScope(endpoint, request.session);
       done();

@@ -184,6 +184,7 @@ describe('format: nothing but a confirmed true could ever format, and every refu
     ['no body', {}, 422, ''],
     ['too much', { body: { device: 'sdb', fstype: 'ext4', pad: 'x'.repeat(17_000) } }, 413, ''],
     ['half a JSON', { body: '{"device":"sdb"' }, 422, ''],
+    ['null', { body: 'null' }, 422, ''],
     ['text', { body: 'x', headers: { 'content-type': 'text/plain' } }, 415, ''],
     ['GET', { method: 'GET' }, 405, ''],
     ['not possible yet', { body: { device: 'sdb', fstype: 'ext4', confirmed: true } }, 409, 'sdb'],
@@ -233,6 +234,11 @@ describe('answers', () => {
     expect((await agent.ask('/backup', { token, method: 'POST' })).status).toBe(202);
     const answer = await agent.ask('/backup', { token, method: 'POST', body: { request_id: 'a', quiesced: true } });
     expect([answer.status, answer.json.data.job_id]).toEqual([202, 'a']);
+  });
+
+  test.each(['null', '[]', '"x"', '7', 'true'])('a body of %s is no object, and is not taken for one', async (body) => {
+    const { status, json } = await agent.ask('/backup', { token, method: 'POST', body });
+    expect([status, json.code, json.error]).toEqual([400, 'invalid-request', "The request's body must be object."]);
   });
 
   test('a number that JSON cannot hold makes a null, not a 500', async () => {
