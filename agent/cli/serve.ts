@@ -34,20 +34,28 @@ export const serveCommand = ({ exit }: Io): Command =>
     )
     .action(async ({ config: path }: { config: string }) => {
       const config = await loadConfig(path);
-      // The commands beside this one need none of what the agent is made of.
-      const { startAgent } = await import('../serve.ts');
       // Whoever reads the log may go away: the agent goes on without.
       process.stderr.on('error', () => undefined);
-      const agent = await startAgent(config);
-      process.on('SIGHUP', () => void reload(agent, path));
+      // The commands beside this one need none of what the agent is made of.
+      const starting = import('../serve.ts').then(({ startAgent }) => startAgent(config));
+      // Before it runs: a signal that nobody takes ends the process, a reload in the first second as well.
+      process.on('SIGHUP', () => {
+        starting.then(
+          (agent) => reload(agent, path),
+          () => undefined,
+        );
+      });
       const stop = (): void => {
         process.off('SIGTERM', stop);
         process.off('SIGINT', stop);
-        agent.close().then(
-          () => exit(0),
-          () => exit(1),
-        );
+        starting
+          .then((agent) => agent.close())
+          .then(
+            () => exit(0),
+            () => exit(1),
+          );
       };
       process.on('SIGTERM', stop);
       process.on('SIGINT', stop);
+      await starting;
     });

@@ -318,7 +318,11 @@ test('serve stops on SIGTERM, reloads on SIGHUP all or nothing, and does not sta
   });
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   const said = (words: string) => expect.poll(() => log, { timeout: 20_000 }).toContain(words);
+  await expect.poll(() => takesHangup(child.pid ?? 0), { timeout: 20_000, interval: 1 }).toBe(true);
+  expect(log).not.toContain('The agent runs.');
+  child.kill('SIGHUP');
   await said('The agent runs.');
+  await said('changed="nothing"');
   writeConfig(free, 'limits: {streams: 9}');
   child.kill('SIGHUP');
   await said('changed="limits"');
@@ -332,6 +336,9 @@ test('serve stops on SIGTERM, reloads on SIGHUP all or nothing, and does not sta
   const refused = await felhomProcess('serve', '--config', configFile);
   expect([refused.status, refused.err]).toEqual([1, expect.stringContaining('listen must be a list')]);
 }, 60_000);
+
+/** Whether a process has a handler for SIGHUP: the lowest bit of the mask in proc_pid_status(5). */
+const takesHangup = (pid: number): boolean => /^SigCgt:.*[13579bdf]$/m.test(readText(`/proc/${pid}/status`));
 
 const freePort = (): Promise<number> =>
   new Promise((resolve) => {
