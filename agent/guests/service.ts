@@ -165,15 +165,20 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
     }
   };
 
-  const enroll = (vmid: number): Promise<{ bootstrap: Bootstrap }> =>
-    inTurn(async () => {
-      if (isEnrolled(guests.get(vmid))) {
-        throw new FelhomError(
-          'guest-already-enrolled',
-          `Guest ${vmid} is enrolled already. Use "felhom-agent guest rotate ${vmid}" for a new token, or revoke or remove it first.`,
-        );
-      }
-      await assertOnThisNode(vmid);
+  const refuseEnrolled = (vmid: number): void => {
+    if (!isEnrolled(guests.get(vmid))) return;
+    throw new FelhomError(
+      'guest-already-enrolled',
+      `Guest ${vmid} is enrolled already. Use "felhom-agent guest rotate ${vmid}" for a new token, or revoke or remove it first.`,
+    );
+  };
+
+  /** Proxmox is asked outside the turn, so that nothing, least of all a revocation, waits for its silence. */
+  const enroll = async (vmid: number): Promise<{ bootstrap: Bootstrap }> => {
+    refuseEnrolled(vmid);
+    await assertOnThisNode(vmid);
+    return inTurn(async () => {
+      refuseEnrolled(vmid);
       const known = guests.get(vmid);
       const { text, hash } = newToken(vmid);
       const enrolledAt = clock.now();
@@ -193,6 +198,7 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
       journal('notice', 'A guest was enrolled.', { vmid });
       return bootstrap(vmid, text);
     });
+  };
 
   const endStreams = (token: Token, why: FelhomError): void => {
     for (const end of [...token.streams]) end(why);

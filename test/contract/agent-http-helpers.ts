@@ -12,6 +12,7 @@ import { createGuestServer } from '#agent/http/server';
 import { type Leaf, makeLeaf } from '#agent/ports/certificate';
 import { systemClock } from '#agent/ports/clock';
 import type { Level } from '#agent/ports/journal';
+import type { Proxmox } from '#agent/ports/proxmox';
 import { openStore, type Store } from '#agent/ports/store';
 import { fingerprintOf } from '#agent/trust/identity';
 import type { Clock } from '#shared/clock';
@@ -58,7 +59,14 @@ const lateBound = (handlers: GuestHandlers): GuestHandlers => {
 
 let leaf: Promise<Leaf> | undefined;
 
-const on101 = (vmid: number) => ({ vmid, type: 'lxc' as const, node: 'pve1', name: '', status: 'running' as const, lock: '' });
+export const onNode = (vmid: number) => ({
+  vmid,
+  type: 'lxc' as const,
+  node: 'pve1',
+  name: '',
+  status: 'running' as const,
+  lock: '',
+});
 
 const unused = (): never => {
   throw new FelhomError('not-known', 'This test has no such service.');
@@ -67,8 +75,11 @@ const unused = (): never => {
 export const startTestAgent = async ({
   clock = systemClock,
   limits = { requestsPerSecond: 100_000, streams: 4 },
+  resources = async () => ({ guests: [onNode(101), onNode(102), onNode(103)], storages: [] }),
 }: {
   clock?: Clock;
+  /** Proxmox's answer about the guests. */
+  resources?: Proxmox['resources'];
   limits?: TestAgent['limits'];
 } = {}): Promise<TestAgent> => {
   leaf ??= makeLeaf('test', ['127.0.0.1']);
@@ -80,7 +91,7 @@ export const startTestAgent = async ({
     void journal.push({ level, sentence, fields });
   const guests = await createGuests({
     store,
-    proxmox: { node: 'pve1', resources: async () => ({ guests: [on101(101), on101(102), on101(103)], storages: [] }) },
+    proxmox: { node: 'pve1', resources },
     clock,
     journal: log,
     limits: () => limits,

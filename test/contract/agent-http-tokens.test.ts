@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import type { Guests } from '#agent/guests/service';
 import type { Clock } from '#shared/clock';
-import { startTestAgent, type TestAgent } from './agent-http-helpers.ts';
+import { onNode, startTestAgent, type TestAgent } from './agent-http-helpers.ts';
 
 let agent: TestAgent;
 afterEach(() => agent.close());
@@ -114,6 +114,29 @@ test.each<[string, string, (guests: Guests) => Promise<unknown>]>([
   expect(Date.now() - since).toBeLessThan(1000);
   expect(aborted).toBe(true);
   expect(agent.journal.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('a revocation does not wait for an enrolment whose Proxmox is silent, and two enrolments make one token', async () => {
+  let silent = false;
+  let answer = (): void => undefined;
+  const proxmox = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  agent = await startTestAgent({
+    resources: async () => {
+      if (silent) await proxmox;
+      return { guests: [onNode(101), onNode(102)], storages: [] };
+    },
+  });
+  const token = await agent.enroll(101);
+  silent = true;
+  const waiting = [agent.enroll(102), agent.enroll(102)];
+  await agent.guests.revoke(101);
+  expect((await agent.ask('/identity', { token })).json.code).toBe('token-revoked');
+  answer();
+  const ended = await Promise.allSettled(waiting);
+  expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  await expect(waiting[1]).rejects.toMatchObject({ code: 'guest-already-enrolled' });
 });
 
 test('a client that goes away ends its held answer', async () => {
