@@ -3,7 +3,7 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyServerOptions, fastify } from 'fastify';
-import { FelhomError } from '#shared/errors';
+import type { FelhomError } from '#shared/errors';
 import { type Answer, JSON_TYPE, refuse } from './answer.ts';
 import { faultOf, socketFault } from './faults.ts';
 
@@ -52,15 +52,12 @@ export const createApp = <S extends Server | HttpsServer>(
     },
   });
   if (made === undefined) throw new Error('Fastify asked for no server');
-  // Node.js would answer 417 without a body.
-  made.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-    const { status, text } = plain(
-      new FelhomError('invalid-request', 'The header "Expect" asks for something that is not served.'),
-    );
-    const headers = { 'content-type': JSON_TYPE, 'content-length': Buffer.byteLength(text), connection: 'close' };
-    response.writeHead(status, headers).end(text);
-  });
-  return { app, server: made };
+  const server = made;
+  // Node.js would answer 417 without a body; so it is refused like anything else (mount.ts).
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    server.emit('request', request, response),
+  );
+  return { app, server };
 };
 
 /** The parser gave up, or the client was too slow. What is not HTTP at all gets nothing. */

@@ -178,6 +178,7 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
     onRequest: (request, _reply, done) => {
       try {
         request.session = authenticate(endpoint, request);
+        if (!/^(100-continue)?$/i.test(request.headers.expect ?? '')) throw unexpected();
         if (endpoint.body === undefined) checkScope(endpoint, request.session);
         done();
       } catch (error) {
@@ -188,6 +189,9 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
     handler: run,
   });
 };
+
+const unexpected = (): FelhomError =>
+  new FelhomError('invalid-request', 'The header "Expect" asks for something that is not served.');
 
 /** Once the body is read, so that a refusal can say what it was about. No body is an empty one. */
 const scopeAfterBody =

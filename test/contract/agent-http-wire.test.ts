@@ -185,6 +185,7 @@ describe('format: nothing but a confirmed true could ever format, and every refu
     ['too much', { body: { device: 'sdb', fstype: 'ext4', pad: 'x'.repeat(17_000) } }, 413, ''],
     ['half a JSON', { body: '{"device":"sdb"' }, 422, ''],
     ['null', { body: 'null' }, 422, ''],
+    ['an expectation', { body: { device: 'sdb', fstype: 'ext4' }, headers: { expect: 'tea' } }, 422, ''],
     ['text', { body: 'x', headers: { 'content-type': 'text/plain' } }, 415, ''],
     ['GET', { method: 'GET' }, 405, ''],
     ['not possible yet', { body: { device: 'sdb', fstype: 'ext4', confirmed: true } }, 409, 'sdb'],
