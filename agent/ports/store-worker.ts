@@ -43,12 +43,17 @@ const openDatabase = (Database: typeof BetterSqlite3, { file, migrations }: Open
     return db;
   } catch (error) {
     db.close();
-    if ((error as { code?: unknown }).code !== 'SQLITE_BUSY') throw error;
-    throw new Error(
-      `An agent is running already: it holds the database ${file}. Stop it first ("systemctl stop felhom-agent").`,
-      { cause: error },
-    );
+    throw explained(file, error);
   }
+};
+
+const explained = (file: string, error: unknown): unknown => {
+  const { code, message } = describe(error);
+  if (code === 'SQLITE_BUSY')
+    return new Error(
+      `An agent is running already: it holds the database ${file}. Stop it first ("systemctl stop felhom-agent").`,
+    );
+  return code.startsWith('SQLITE_') ? new Error(`The database ${file} cannot be used: ${message}.`, { cause: error }) : error;
 };
 
 const migrate = (db: BetterSqlite3.Database, file: string, migrations: readonly string[]): void => {

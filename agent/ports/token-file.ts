@@ -15,7 +15,9 @@ export const readTokenFile = async (path: string): Promise<string> => {
     );
   });
   try {
-    const { mode, uid } = await handle.stat();
+    const found = await handle.stat();
+    if (!found.isFile()) throw new Error(`The Proxmox token file ${path} is not a file. Name the file in proxmox.token_file.`);
+    const { mode, uid } = found;
     if ((mode & 0o077) !== 0)
       throw new Error(`The Proxmox token file ${path} can be read by others. Correct it with: chmod 600 ${path}`);
     if (uid !== 0 && uid !== process.getuid?.()) {

@@ -265,10 +265,19 @@ test('an address that is not up yet stops nothing', async () => {
 test.each<[string, () => void, RegExp]>([
   ['missing', () => rmSync(join(directory, 'token')), /is missing.*pveum/],
   ['readable by others', () => chmodSync(join(directory, 'token'), 0o640), /chmod 600/],
+  [
+    'a directory',
+    () => {
+      rmSync(join(directory, 'token'));
+      mkdirSync(join(directory, 'token'));
+    },
+    /is not a file/,
+  ],
   ['not a token', () => writeFileSync(join(directory, 'token'), 'root:secret'), /^(?!.*secret).*user@realm!name=uuid/],
 ])('a token file that is %s stops the start with what corrects it', async (_how, spoil, sentence) => {
   spoil();
   await expect(start()).rejects.toThrow(sentence);
+  rmSync(join(directory, 'token'), { recursive: true, force: true });
   writeFileSync(join(directory, 'token'), 'felhom@pve!pve1=12345678-1234-1234-1234-123456789012\n', { mode: 0o600 });
 });
 

@@ -124,7 +124,7 @@ test('what is not a database is refused', async () => {
   await (await open([V1])).close();
   const { writeFileSync } = await import('node:fs');
   writeFileSync(file, 'x'.repeat(8192));
-  await expect(openStore(file, [V1])).rejects.toThrow(/not a database/);
+  await expect(openStore(file, [V1])).rejects.toThrow(/felhom\.db cannot be used: .*not a database/);
 });
 
 test('one agent at a time: another one is refused at once, until the first has closed or was killed', async () => {
