@@ -44,8 +44,8 @@ export interface Endpoint<Reply = unknown, Body = unknown, Query = unknown, Para
   readonly refusal?: RefusalForm;
   /** `raw`: the reply itself is the answer's body, without the envelope. */
   readonly raw?: true;
-  /** The answer may be held back (long poll): it counts as a stream. */
-  readonly stream?: true;
+  /** Whether the answer to such a query is held back (long poll): it counts as a stream. */
+  readonly stream?: (query: Query) => boolean;
 }
 
 /** Types an endpoint by its schemas. */

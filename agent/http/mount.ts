@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AnyEndpoint } from '#shared/endpoint';
 import { success } from '#shared/envelope';
 import { FelhomError } from '#shared/errors';
-import type { Session } from '../guests/service.ts';
+import type { Session } from '../guests/authentication.ts';
 import type { Journal } from '../ports/journal.ts';
 import { JSON_TYPE, refuse } from './answer.ts';
 import { faultOf } from './faults.ts';
@@ -145,7 +145,7 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
       if (!reply.sent && !reply.raw.destroyed) sendRefusal(request, reply, endpoint, error);
     };
     try {
-      if (endpoint.stream && request.session !== null) {
+      if (endpoint.stream?.(request.query) && request.session !== null) {
         held.whenOver(
           request.session.openStream((why) => {
             held.abort();

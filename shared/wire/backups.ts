@@ -91,7 +91,7 @@ export const getBackupStatus = endpoint({
   path: '/backup/status',
   access: 'backup',
   summary: "This guest's newest backup; with `wait` and `after` the answer is held back until there is news.",
-  stream: true,
+  stream: ({ wait = '0' }) => wait !== '0',
   query: StatusQuery,
   reply: BackupStatus,
   refusal: couldNotAsk,
