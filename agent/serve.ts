@@ -10,6 +10,7 @@ import { createAdminServer } from './http/admin.ts';
 import { adminHandlers } from './http/admin-handlers.ts';
 import { guestHandlers } from './http/guest-handlers.ts';
 import { createGuestServer } from './http/server.ts';
+import { reachedAt } from './http/source.ts';
 import { createMetrics } from './metrics/service.ts';
 import { makeLeaf } from './ports/certificate.ts';
 import { systemClock } from './ports/clock.ts';
@@ -97,13 +98,17 @@ const compose = async (
   const backups = createBackups({ store, proxmox, taskLog, clock, journal, settings: () => current.backup });
   undo.push(() => backups.close());
 
+  const interfaces = () => Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const guests = await createGuests({
     store,
     proxmox,
     clock,
     journal,
     limits: () => current.limits,
-    endpoints: () => server.listen.map((listen) => ({ ...listen, fingerprints: [identity.fingerprint] })),
+    endpoints: () =>
+      server.listen.flatMap(({ address, port }) =>
+        reachedAt(address, interfaces()).map((own) => ({ address: own, port, fingerprints: [identity.fingerprint] })),
+      ),
   });
   await backups.resume();
 
@@ -114,7 +119,7 @@ const compose = async (
     certificate: identity.certificate,
     guests,
     handlers: guestHandlers({ backups, disks: createDisks(), metrics, storage, agent }),
-    interfaces: () => Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []),
+    interfaces,
     clock,
     journal,
   });

@@ -1,4 +1,4 @@
-/** Which peers a listener takes. Linux answers on a bridge's address from every interface (the weak host model), so the agent looks itself. Pure. */
+/** Which peers a listener takes, and where they find it. Linux answers on a bridge's address from every interface (the weak host model), so the agent looks itself. Pure. */
 import { BlockList, isIP } from 'node:net';
 
 /** The part of `os.networkInterfaces()` that decides. */
@@ -39,4 +39,11 @@ export const admits = (listener: string, source: string, interfaces: readonly In
   if (isWildcard(own)) return isLoopback(peer) || interfaces.some(({ cidr }) => cidr !== null && within(cidr, peer));
   if (isLoopback(own)) return isLoopback(peer);
   return interfaces.some(({ address, cidr }) => plainAddress(address) === own && cidr !== null && within(cidr, peer));
+};
+
+/** Where guests find a listener: a wildcard is reached at each of this host's own addresses, link-local ones left out (RFC 4291, 2.5.6). */
+export const reachedAt = (listener: string, interfaces: readonly InterfaceAddress[]): string[] => {
+  if (!isWildcard(listener)) return [listener];
+  const own = interfaces.map(({ address }) => plainAddress(address));
+  return own.filter((address) => familyOf(address) === familyOf(listener) && !isLoopback(address) && !/^fe80:/i.test(address));
 };

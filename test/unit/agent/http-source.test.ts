@@ -1,6 +1,6 @@
-/** Which peers a listener takes. */
+/** Which peers a listener takes, and where they find it. */
 import { expect, test } from 'vitest';
-import { admits } from '#agent/http/source';
+import { admits, reachedAt } from '#agent/http/source';
 
 const INTERFACES = [
   { address: '127.0.0.1', cidr: '127.0.0.1/8' },
@@ -36,4 +36,12 @@ test.each<[string, string, boolean]>([
   ['10.99.0.1', '10.99.0.2', false],
 ])('the listener %s and a peer at %s: %s', (listener, source, expected) => {
   expect(admits(listener, source, INTERFACES)).toBe(expected);
+});
+
+test.each([
+  ['10.10.10.1', ['10.10.10.1']],
+  ['0.0.0.0', ['10.10.10.1', '192.168.1.5', '10.99.0.1']],
+  ['::', []],
+])('guests find the listener %s at %j', (listener, expected) => {
+  expect(reachedAt(listener, INTERFACES)).toEqual(expected);
 });
