@@ -5,6 +5,7 @@ import type { Journal } from '#agent/ports/journal';
 import { forGuest, type Proxmox, type VzdumpRequest } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
 import type { TaskLog } from '#agent/ports/task-log';
+import { createTurn } from '#agent/turn';
 import { type Clock, sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { BackupDue, BackupStarted, BackupStatus, StartBackup, StatusQuery } from '#shared/wire/backups';
@@ -43,13 +44,8 @@ export const createBackups = ({ store, proxmox, taskLog, clock, journal, setting
     carried.add(run);
   };
 
-  let last: Promise<unknown> = Promise.resolve();
-  /** One after the other: two starts at once never see the node idle both. */
-  const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
-    const turn = last.then(act);
-    last = turn.catch(() => {});
-    return turn;
-  };
+  /** Two starts at once never see the node idle both. */
+  const inTurn = createTurn();
 
   /** The job that answers this request already; null when a new one may begin. */
   const answering = async (vmid: number, requestId: string | undefined): Promise<Job | null> => {

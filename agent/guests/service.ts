@@ -8,6 +8,7 @@ import type { EnrolledGuests } from '#shared/wire/admin';
 import type { Journal } from '../ports/journal.ts';
 import type { Proxmox } from '../ports/proxmox.ts';
 import type { Statement, Store } from '../ports/store.ts';
+import { createTurn } from '../turn.ts';
 import { createAuthentication } from './authentication.ts';
 import { type Guest, loadRegistry, revoked, superseded, type Token } from './registry.ts';
 import { hashSecret, makeToken, SECRET_BYTES } from './tokens.ts';
@@ -30,13 +31,7 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
   const { guests, remember, isLive, isEnrolled } = registry;
   const authenticate = createAuthentication({ registry, store, clock, journal, limits });
 
-  /** One change after the other: each is decided over what the one before it left. */
-  let lastChange: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(change: () => Promise<T>): Promise<T> => {
-    const result = lastChange.then(change);
-    lastChange = result.catch(() => undefined);
-    return result;
-  };
+  const inTurn = createTurn();
 
   const audit = (what: string, vmid: number, details: object = {}): Statement => ({
     sql: 'INSERT INTO audit (at, who, what, details) VALUES (?, ?, ?, ?)',
