@@ -69,7 +69,9 @@ const group = <F extends Record<string, Reader<unknown>>>(fields: F) => {
   return tolerant;
 };
 
-const isWildcard = (address: string): boolean => /^[0:.]+(%.*)?$/.test(address) || /^::ffff:(0\.0\.0\.0|0:0)$/i.test(address);
+/** Every address of the host, in any spelling. */
+export const isWildcard = (address: string): boolean =>
+  /^[0:.]+(%.*)?$/.test(address) || /^::ffff:(0\.0\.0\.0|0:0)$/i.test(address);
 
 const address = text("the bridge's own IP address, such as 10.10.10.1", (value) => isIP(value) !== 0);
 

@@ -1,5 +1,6 @@
 /** Which peers a listener takes, and where they find it. Linux answers on a bridge's address from every interface (the weak host model), so the agent looks itself. Pure. */
 import { BlockList, isIP } from 'node:net';
+import { isWildcard } from '../config.ts';
 
 /** The part of `os.networkInterfaces()` that decides. */
 export interface InterfaceAddress {
@@ -15,7 +16,6 @@ const plainAddress = (address: string): string => {
 };
 
 const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
-const isWildcard = (address: string): boolean => address === '0.0.0.0' || address === '::';
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
 

@@ -32,6 +32,7 @@ test.each<[string, string, boolean]>([
   ['0.0.0.0', '192.168.200.1', true],
   ['0.0.0.0', '8.8.8.8', false],
   ['::', '::ffff:10.10.10.9', true],
+  ['0:0::0', 'fe80::2', true],
   ['10.77.0.1', '10.77.0.2', false],
   ['10.99.0.1', '10.99.0.2', false],
 ])('the listener %s and a peer at %s: %s', (listener, source, expected) => {
