@@ -1,5 +1,5 @@
 /** Small files of the state directory: read whole, replaced whole, durable when the write resolves. */
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface StateFiles {
@@ -30,7 +30,6 @@ export const stateFilesIn = (directory: string): StateFiles => ({
   },
   write: async (name, content) => {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    await chmod(directory, 0o700);
     const partial = join(directory, `${name}.partial`);
     await rm(partial, { force: true });
     const handle = await open(partial, 'wx', 0o600);
