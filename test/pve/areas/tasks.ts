@@ -19,7 +19,7 @@ const statusKind = (status: string): 'ok' | 'warning' | 'error' | 'unknown' => {
 const isOwn = (call: Call, name: string): boolean =>
   call.who.tokenid === undefined ? splitTokenUser(name).user === call.who.user : name === call.who.name;
 
-const ended = (t: Task): Record<string, unknown> => ({
+const identity = (t: Task) => ({
   upid: t.upid,
   node: t.node,
   pid: t.pid,
@@ -27,6 +27,10 @@ const ended = (t: Task): Record<string, unknown> => ({
   starttime: t.starttime,
   type: t.type,
   id: t.id,
+});
+
+const ended = (t: Task): Record<string, unknown> => ({
+  ...identity(t),
   user: t.user,
   ...(t.tokenid === undefined ? {} : { tokenid: t.tokenid }),
   endtime: t.endtime ?? t.starttime,
@@ -35,13 +39,7 @@ const ended = (t: Task): Record<string, unknown> => ({
 
 /** Running tasks come from another file: the user whole, `saved` as text. */
 const active = (t: Task): Record<string, unknown> => ({
-  upid: t.upid,
-  node: t.node,
-  pid: t.pid,
-  pstart: t.pstart,
-  starttime: t.starttime,
-  type: t.type,
-  id: t.id,
+  ...identity(t),
   user: fullUser(t),
   saved: '0',
   status: 'RUNNING',
