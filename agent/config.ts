@@ -1,5 +1,6 @@
 /** `agent.yaml`, read and checked: every key but `listen` has a default, an unknown key or a bad value stops the start. */
 import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { parseDocument } from 'yaml';
 import { normalizeFingerprint } from '#shared/pin';
 import {
@@ -14,6 +15,25 @@ import {
   section,
   text,
 } from '#shared/settings';
+
+/** Minutes of the local day; may go over midnight. */
+export interface Window {
+  from: number;
+  to: number;
+}
+
+export const KEEP = ['keep-last', 'keep-hourly', 'keep-daily', 'keep-weekly', 'keep-monthly', 'keep-yearly'] as const;
+/** How many to keep of each kind, as Proxmox counts them; a kind that is left out keeps none. */
+export type Retention = { [Kind in (typeof KEEP)[number]]?: number };
+
+/** What may differ from guest to guest. */
+export interface GuestRules {
+  mode: 'snapshot' | 'suspend' | 'stop';
+  /** A Proxmox calendar event. */
+  schedule: string;
+  window: Window;
+  maxAgeMs: number;
+}
 
 export interface AgentConfig {
   /** Null: made at the first start and kept in the state directory. */
@@ -30,13 +50,19 @@ export interface AgentConfig {
     node: 'auto' | (string & {});
     configDir: string;
     taskLogDir: string;
+    /** vzdump's, one for the node. */
+    lockFile: string;
   };
-  backup: {
+  backup: GuestRules & {
     storage: string;
-    mode: 'snapshot' | 'suspend' | 'stop';
     compress: 'zstd' | 'gzip' | 'lzo' | '0';
-    maxAgeMs: number;
     minIntervalMs: number;
+    /** An offer that the guest does not take is run by the agent after this. */
+    fallbackAfterMs: number;
+    /** The agent stops its own backup of a stopped guest when somebody wants to start that guest. */
+    startPreempts: boolean;
+    retention: Retention;
+    guests: ReadonlyMap<number, Partial<GuestRules>>;
   };
   limits: { requestsPerSecond: number; streams: number };
 }
@@ -151,6 +177,70 @@ const storageId = text('the id of a Proxmox storage, as pvesm status lists it', 
 
 const HOUR_MS = 3_600_000;
 
+/** Whether it is a calendar event at all is Proxmox's to say (`schedule-analyze`); here only what is surely meant differently. */
+const schedule: Reader<string> = (value, path, problems) => {
+  const written = typeof value === 'number' ? String(value) : value;
+  if (typeof written === 'string' && /^\s*\d+\s*$/.test(written)) {
+    const hour = written.trim().padStart(2, '0');
+    problems.push({
+      path,
+      sentence: `is a bare number, which Proxmox reads as minutes of every hour; write "${hour}:00" for that hour, or "*:${hour}" for that minute`,
+    });
+    return '';
+  }
+  return text('a Proxmox calendar event, such as "04:15", "mon..fri 22:00" or "*/6:00"', (one) =>
+    /^(?=.*\S)[A-Za-z0-9*/.,:\- ]{1,128}$/.test(one),
+  )(written, path, problems);
+};
+
+const minutesOf = (hour: string, minute: string): number => Number(hour) * 60 + Number(minute);
+
+const windowOf: Reader<Window> = (value, path, problems) => {
+  const match = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/.exec(typeof value === 'string' ? value : '');
+  const [, fromHour = '', fromMinute = '', toHour = '', toMinute = ''] = match ?? [];
+  const window = { from: minutesOf(fromHour, fromMinute), to: minutesOf(toHour, toMinute) };
+  if (match && window.from !== window.to) return window;
+  problems.push({ path, sentence: 'must be two different times of day, such as "22:00-06:00"' });
+  return { from: 0, to: 0 };
+};
+
+const retention: Reader<Retention> = (value, path, problems) => {
+  const keep = section(Object.fromEntries(KEEP.map((kind) => [kind, optional<number | null>(integer(0, 100_000), null)])));
+  const counts = Object.entries(keep(value, path, problems)).filter(([, count]) => count !== null);
+  if (!counts.some(([, count]) => count !== 0))
+    problems.push({ path, sentence: 'would keep nothing; write at least one count, such as {keep-daily: 7}' });
+  return Object.fromEntries(counts) as Retention;
+};
+
+const RULES = {
+  mode: oneOf(['snapshot', 'suspend', 'stop'] as const),
+  schedule,
+  window: windowOf,
+  max_age: duration('1s', '3650d'),
+};
+
+const guestRules = group({
+  mode: optional<GuestRules['mode'] | null>(RULES.mode, null),
+  schedule: optional<string | null>(RULES.schedule, null),
+  window: optional<Window | null>(RULES.window, null),
+  max_age: optional<number | null>(RULES.max_age, null),
+});
+
+/** `{"101": {schedule: …}}` */
+const guests: Reader<ReadonlyMap<number, Partial<GuestRules>>> = (value, path, problems) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    problems.push({ path, sentence: 'must be a mapping of guest numbers to their settings, such as {"101": {schedule: "22:00"}}' });
+    return new Map();
+  }
+  const rules = Object.entries(value).map(([vmid, settings]): [number, Partial<GuestRules>] => {
+    if (!/^[1-9]\d{2,8}$/.test(vmid)) problems.push({ path: `${path}.${vmid}`, sentence: 'is not the number of a guest' });
+    const { max_age, ...read } = guestRules(settings, `${path}.${vmid}`, problems);
+    const given = Object.entries({ ...read, maxAgeMs: max_age }).filter(([, one]) => one !== null);
+    return [Number(vmid), Object.fromEntries(given)];
+  });
+  return new Map(rules);
+};
+
 const agentFile = section({
   host_id: optional<string | null>(hostId, null),
   listen,
@@ -163,13 +253,20 @@ const agentFile = section({
     node: optional(nodeName, 'auto'),
     config_dir: optional(directory, '/etc/pve'),
     task_log_dir: optional(directory, '/var/log/pve/tasks'),
+    lock_file: optional(absolutePath, '/var/run/vzdump.lock'),
   }),
   backup: group({
     storage: optional(storageId, 'local'),
-    mode: optional(oneOf(['snapshot', 'suspend', 'stop'] as const), 'snapshot'),
+    mode: optional(RULES.mode, 'snapshot'),
     compress: optional(compress, 'zstd'),
-    max_age: optional(duration('1s', '3650d'), 36 * HOUR_MS),
+    schedule: optional(RULES.schedule, '04:15'),
+    window: optional(RULES.window, { from: 22 * 60, to: 6 * 60 }),
+    max_age: optional(RULES.max_age, 36 * HOUR_MS),
     min_interval: optional(duration('0s', '3650d'), HOUR_MS),
+    fallback_after: optional(duration('0s', '30d'), HOUR_MS / 2),
+    start_preempts: optional(flag, false),
+    retention: optional(retention, { 'keep-daily': 7, 'keep-weekly': 4, 'keep-monthly': 6 }),
+    guests: optional(guests, new Map()),
   }),
   limits: group({
     requests_per_second: optional(integer(1, 1_000_000), 20),
@@ -178,6 +275,12 @@ const agentFile = section({
 });
 
 export type ParsedConfig = { ok: true; config: AgentConfig } | { ok: false; problems: SettingProblem[] };
+
+/** The rules of one guest: its own where it has any. */
+export const rulesFor = ({ guests, ...rules }: AgentConfig['backup'], vmid: number): Omit<AgentConfig['backup'], 'guests'> => ({
+  ...rules,
+  ...guests.get(vmid),
+});
 
 /** Reads the text of an `agent.yaml`. Finds every problem, not only the first. */
 export const parseConfig = (yaml: string): ParsedConfig => {
@@ -200,13 +303,20 @@ export const parseConfig = (yaml: string): ParsedConfig => {
         node: proxmox.node,
         configDir: proxmox.config_dir,
         taskLogDir: proxmox.task_log_dir,
+        lockFile: proxmox.lock_file,
       },
       backup: {
         storage: backup.storage,
         mode: backup.mode,
         compress: backup.compress,
+        schedule: backup.schedule,
+        window: backup.window,
         maxAgeMs: backup.max_age,
         minIntervalMs: backup.min_interval,
+        fallbackAfterMs: backup.fallback_after,
+        startPreempts: backup.start_preempts,
+        retention: backup.retention,
+        guests: backup.guests,
       },
       limits: { requestsPerSecond: limits.requests_per_second, streams: limits.streams },
     },
@@ -233,7 +343,7 @@ export const describeProblem = ({ path, sentence }: SettingProblem): string => `
 /** What a reload changes at once, and which changed keys wait for a restart. */
 export const compareConfigs = (before: AgentConfig, after: AgentConfig): { atOnce: string[]; needRestart: string[] } => {
   const changed = (sides: Record<string, [unknown, unknown]>): string[] =>
-    Object.entries(sides).flatMap(([name, [a, b]]) => (JSON.stringify(a) === JSON.stringify(b) ? [] : [name]));
+    Object.entries(sides).flatMap(([name, [a, b]]) => (isDeepStrictEqual(a, b) ? [] : [name]));
   return {
     atOnce: changed({ backup: [before.backup, after.backup], limits: [before.limits, after.limits] }),
     needRestart: changed({

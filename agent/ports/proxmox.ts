@@ -62,6 +62,10 @@ export interface GuestResource {
   /** `unknown` until pvestatd has reported. */
   status: 'running' | 'stopped' | 'unknown';
   lock: string;
+  /** Bytes in use of its root file system; null where pvestatd does not know (every virtual machine). */
+  usedBytes: number | null;
+  /** Bytes of its root file system or its first disk. */
+  diskBytes: number | null;
 }
 
 /** From `/cluster/resources`: pvestatd's figures, never a call that activates (and so may hang on) a storage. */
@@ -120,7 +124,21 @@ export interface BackupVolume {
   sizeBytes: number;
   /** Seconds since 1970. */
   ctime: number;
+  /** First line only. */
   notes: string;
+  protected: boolean;
+  /** `tar.zst`, `vma.zst`, `pbs-ct` … */
+  format: string;
+  /** A Proxmox Backup Server's own verdict; null elsewhere. */
+  verification: 'ok' | 'failed' | null;
+}
+
+/** The attributes of one volume. */
+export interface VolumeInfo {
+  /** On the host; of a Proxmox Backup Server not a file's. */
+  path: string;
+  sizeBytes: number;
+  protected: boolean;
 }
 
 export interface VzdumpRequest {
@@ -150,5 +168,19 @@ export interface Proxmox {
   /** Running and ended vzdump tasks of one guest since a time (seconds since 1970); this token's own are always among them. */
   vzdumpTasks(vmid: number, since: number): Promise<TaskRow[]>;
   backupVolumes(storage: string, vmid: number): Promise<BackupVolume[]>;
+  volumeInfo(storage: string, volid: string): Promise<VolumeInfo>;
+  protectVolume(storage: string, volid: string, on: boolean): Promise<void>;
+  /** Resolves when it is gone: follows the task that Proxmox makes of it. */
+  deleteVolume(storage: string, volid: string): Promise<void>;
+  /** Asks a task to end; resolves also when it had ended before. Proxmox kills what has not ended after five seconds. */
+  stopTask(upid: string): Promise<void>;
+  /** Every task of one guest on this node since a time (seconds since 1970), of whatever type. */
+  guestTasks(vmid: number, since: number): Promise<TaskRow[]>;
+  /** vzdump tasks that run now, on any node of the cluster, whosever they are. */
+  runningVzdump(): Promise<TaskRow[]>;
+  /** The next moments of a calendar event after `start` (both seconds since 1970), at most 100. Rejects a schedule that Proxmox does not know. */
+  analyzeSchedule(schedule: string, start: number): Promise<number[]>;
+  /** IANA name: `Europe/Budapest`. */
+  timezone(): Promise<string>;
   close(): Promise<void>;
 }

@@ -50,4 +50,56 @@ export const MIGRATIONS: readonly string[] = [
     details TEXT NOT NULL             -- JSON object, no secrets
   ) STRICT;
   `,
+  `
+  -- 'schedule': an offer that the guest took. 'agent': run without the guest. 'guest': asked for outside an offer.
+  -- 'operator': the command line. 'proxmox': somebody else's vzdump, seen.
+  ALTER TABLE backup_jobs ADD COLUMN source TEXT NOT NULL DEFAULT 'schedule';
+  ALTER TABLE backup_jobs ADD COLUMN failure TEXT NOT NULL DEFAULT '';      -- kebab-case, of a failed one
+  ALTER TABLE backup_jobs ADD COLUMN config_digest TEXT NOT NULL DEFAULT ''; -- the guest's configuration at the start
+  CREATE INDEX backup_jobs_unfinished ON backup_jobs (state) WHERE state IN ('intent', 'running');
+  CREATE INDEX backup_jobs_by_upid ON backup_jobs (upid) WHERE upid <> '';
+  CREATE INDEX backup_jobs_by_archive ON backup_jobs (archive) WHERE archive <> '';
+
+  CREATE TABLE archives (
+    volid TEXT PRIMARY KEY,
+    vmid INTEGER NOT NULL,
+    storage TEXT NOT NULL,
+    job_id TEXT,
+    source TEXT NOT NULL,
+    label TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    protected INTEGER NOT NULL,
+    notes TEXT NOT NULL,
+    verification TEXT NOT NULL CHECK (verification IN ('pending', 'ok', 'failed', 'unsupported')),
+    verified_at INTEGER,
+    verification_error TEXT NOT NULL DEFAULT '',
+    proven_at INTEGER
+  ) STRICT;
+  CREATE INDEX archives_by_guest ON archives (vmid, created_at);
+
+  CREATE TABLE schedules (
+    schedule TEXT PRIMARY KEY,        -- a calendar event as configured
+    asked_at INTEGER NOT NULL,
+    timezone TEXT NOT NULL,
+    occurrences TEXT NOT NULL         -- JSON array, ascending, without the host's jitter
+  ) STRICT;
+
+  CREATE TABLE problems (
+    code TEXT NOT NULL,
+    vmid INTEGER NOT NULL,            -- 0: the whole host
+    since INTEGER NOT NULL,
+    sentence TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    next_step TEXT NOT NULL,
+    PRIMARY KEY (code, vmid)
+  ) STRICT;
+
+  -- Where a backup storage was last seen mounted: a drive that is absent must not look like a directory of the root file system.
+  CREATE TABLE targets (
+    storage TEXT PRIMARY KEY,
+    mount_point TEXT NOT NULL,
+    seen_at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

@@ -6,14 +6,31 @@ import { Label } from '../label.ts';
 import { couldNotAsk } from './refusals.ts';
 import { Fraction, nullable } from './values.ts';
 
-export const BackupDue = typed(Type.Object({ vmid: Vmid, due: Type.Boolean(), reason: Type.String() }));
+/** How vzdump treats the guest while it fixes the data. `stop` is also what it says of a guest that was not running. */
+export const BackupMode = Type.Union([Type.Literal('snapshot'), Type.Literal('suspend'), Type.Literal('stop')]);
+
+export const BackupDue = typed(
+  Type.Object({
+    vmid: Vmid,
+    /** True is an offer: the node's one backup slot is this guest's until `slot_expires_at`. */
+    due: Type.Boolean(),
+    reason: Type.String(),
+    /** What an offered backup will run as; null without an offer. */
+    mode: nullable(BackupMode),
+    /** Whether applications are to be held for it. */
+    hold: Type.Boolean(),
+    /** From the start of the backup to the consistency point, as it was lately. */
+    hold_expected_seconds: nullable(Type.Integer()),
+    slot_expires_at: nullable(Timestamp),
+  }),
+);
 export type BackupDue = TypeOf<typeof BackupDue>;
 
 export const getBackupDue = endpoint({
   method: 'GET',
   path: '/backup/due',
   access: 'backup',
-  summary: 'Whether this guest should be backed up now, and why.',
+  summary: 'Whether this guest should be backed up now, and why; if so, the backup slot is reserved for it.',
   reply: BackupDue,
   refusal: couldNotAsk,
 });
@@ -40,9 +57,6 @@ export const startBackup = endpoint({
   body: StartBackup,
   reply: BackupStarted,
 });
-
-/** How vzdump treats the guest while it fixes the data. `stop` is also what it says of a guest that was not running. */
-export const BackupMode = Type.Union([Type.Literal('snapshot'), Type.Literal('suspend'), Type.Literal('stop')]);
 
 export const BackupStatus = typed(
   Type.Object({
