@@ -32,7 +32,7 @@ export interface Timeouts {
   getMs: number;
   /** All tries of a GET together. */
   getTotalMs: number;
-  /** A POST waits longer than pveproxy does (30 s), so that its 596 is heard. */
+  /** Whatever changes something waits longer than pveproxy does (30 s), so that its 596 is heard. */
   postMs: number;
 }
 const TIMEOUTS: Timeouts = { connectMs: 4000, getMs: 6000, getTotalMs: 9000, postMs: 35_000 };
@@ -44,13 +44,16 @@ const BACK_OFF_MS = 250;
 export interface Transport {
   /** The answer's `data`. Tried up to three times; `limits` for calls that may take long. */
   get(path: string, query?: Record<string, string | number>, limits?: Partial<Timeouts>): Promise<unknown>;
-  /** Sent once, on a connection of its own. */
+  /** Sent once, on a connection of its own; so are the two below. */
   post(path: string, form: Record<string, string | number>): Promise<unknown>;
+  put(path: string, form: Record<string, string | number>): Promise<unknown>;
+  /** Its parameters go into the query: pveproxy refuses a DELETE with a body (501). */
+  delete(path: string, query?: Record<string, string | number>): Promise<unknown>;
   close(): Promise<void>;
 }
 
 interface Call {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   path: string;
   body?: string;
 }
@@ -92,7 +95,7 @@ export const createTransport = ({ endpoint, token, fingerprints, clock, timeouts
 
   const get: Transport['get'] = async (path, query, own) => {
     const { getMs, getTotalMs } = { ...limits, ...own };
-    const call: Call = { method: 'GET', path: query ? `${path}?${encode(query)}` : path };
+    const call: Call = { method: 'GET', path: withQuery(path, query) };
     const end = performance.now() + getTotalMs;
     for (let tries = 1; ; tries += 1) {
       const left = end - performance.now();
@@ -106,7 +109,7 @@ export const createTransport = ({ endpoint, token, fingerprints, clock, timeouts
     }
   };
 
-  const post: Transport['post'] = async (path, form) => {
+  const change = async (call: Call): Promise<unknown> => {
     let connected = false;
     const connect: buildConnector.connector = (options, callback) =>
       connector.connect(options, (...outcome) => {
@@ -116,14 +119,19 @@ export const createTransport = ({ endpoint, token, fingerprints, clock, timeouts
     // pipelining 0: `connection: close`, so no other request ever shares this connection.
     const client = new Client(endpoint, { connect, pipelining: 0, maxResponseSize: MAX_BODY_BYTES });
     try {
-      const call: Call = { method: 'POST', path, body: encode(form) };
       return await once(client, call, limits.postMs, () => connected);
     } finally {
       await client.destroy();
     }
   };
 
-  return { get, post, close: () => pool.destroy() };
+  return {
+    get,
+    post: (path, form) => change({ method: 'POST', path, body: encode(form) }),
+    put: (path, form) => change({ method: 'PUT', path, body: encode(form) }),
+    delete: (path, query) => change({ method: 'DELETE', path: withQuery(path, query) }),
+    close: () => pool.destroy(),
+  };
 };
 
 /** Gives undici a socket only when the leaf is the pinned one. */
@@ -153,6 +161,8 @@ const pinnedConnector = (fingerprints: TransportOptions['fingerprints'], timeout
   };
   return { connect };
 };
+
+const withQuery = (path: string, query?: Record<string, string | number>): string => (query ? `${path}?${encode(query)}` : path);
 
 const encode = (values: Record<string, string | number>): string =>
   new URLSearchParams(Object.entries(values).map(([key, value]): [string, string] => [key, String(value)])).toString();

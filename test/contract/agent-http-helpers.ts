@@ -66,6 +66,8 @@ export const onNode = (vmid: number) => ({
   name: '',
   status: 'running' as const,
   lock: '',
+  usedBytes: null,
+  diskBytes: null,
 });
 
 const unused = (): never => {

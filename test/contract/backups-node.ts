@@ -96,6 +96,12 @@ export const startNode = async () => {
         compress: 'zstd',
         maxAgeMs: 36 * HOUR,
         minIntervalMs: options.minIntervalMs ?? 0,
+        schedule: '04:15',
+        window: { from: 22 * 60, to: 6 * 60 },
+        fallbackAfterMs: HOUR / 2,
+        startPreempts: false,
+        retention: { 'keep-daily': 7 },
+        guests: new Map(),
       }),
     });
     await backups.resume();

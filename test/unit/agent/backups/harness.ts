@@ -12,6 +12,7 @@ import { fakeClock, settle } from '../fake-clock.ts';
 export const HOUR = 3600_000;
 const NODE = 'pve1';
 const TOKEN = 'felhom@pve!pve1';
+const RUNNING = { type: 'lxc', status: 'running', lock: '', usedBytes: 1e9, diskBytes: 8e9 } as const;
 const forever = () => new Promise<never>(() => {});
 
 interface FakeTask {
@@ -31,6 +32,17 @@ type PostFate =
 export const proxmoxError = (status: number, effect: 'never' | 'unknown', message = `HTTP ${status}`) =>
   new ProxmoxError({ method: 'POST', path: '/nodes/pve1/vzdump', status, message, effect });
 
+export const volume = (facts: Partial<BackupVolume> & { volid: string }): BackupVolume => ({
+  vmid: 101,
+  sizeBytes: 3_000_000,
+  ctime: 0,
+  notes: '',
+  protected: false,
+  format: 'tar.zst',
+  verification: null,
+  ...facts,
+});
+
 const createNode = (clock: Clock) => {
   const tasks: FakeTask[] = [];
   const listeners = new Set<(upid: string, line: string) => void>();
@@ -46,11 +58,14 @@ const createNode = (clock: Clock) => {
     /** Called when a POST arrives. */
     onPost: () => {},
     guests: [
-      { vmid: 101, type: 'lxc', node: NODE, name: 'ct101', status: 'running', lock: '' },
-      { vmid: 102, type: 'lxc', node: NODE, name: 'ct102', status: 'running', lock: '' },
-      { vmid: 103, type: 'lxc', node: 'pve2', name: 'ct103', status: 'running', lock: '' },
+      { vmid: 101, node: NODE, name: 'ct101', ...RUNNING },
+      { vmid: 102, node: NODE, name: 'ct102', ...RUNNING },
+      { vmid: 103, node: 'pve2', name: 'ct103', ...RUNNING },
     ] as GuestResource[],
     volumes: [] as BackupVolume[],
+    /** What `schedule-analyze` answers, seconds since 1970; only those after the time that is asked for. */
+    occurrences: [] as number[],
+    timezone: 'UTC',
     addTask: (vmid: number, user = TOKEN, request = {} as VzdumpRequest): FakeTask => {
       const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
       const start = hex(Math.floor(clock.now() / 1000));
@@ -79,8 +94,7 @@ const createNode = (clock: Clock) => {
       const name = task.lines.map((line) => /archive '.*\/(.+)'$/.exec(line)?.[1]).find(Boolean);
       const good = exitstatus === 'OK' || exitstatus.startsWith('WARNINGS');
       const notes = task.request.notes ?? '';
-      if (good && archive && name)
-        node.volumes.push({ volid: `bak:backup/${name}`, vmid: 201, sizeBytes: 3_000_000, ctime: 0, notes });
+      if (good && archive && name) node.volumes.push(volume({ volid: `bak:backup/${name}`, vmid: 201, notes }));
     },
   };
 
@@ -100,6 +114,31 @@ const createNode = (clock: Clock) => {
     }
     const { upid } = node.addTask(request.vmid, TOKEN, request);
     return fate === 'lost after' ? forever() : upid;
+  };
+
+  const volumeNamed = (volid: string): BackupVolume => {
+    const found = node.volumes.find((one) => one.volid === volid);
+    if (!found) throw proxmoxError(500, 'never', `volume '${volid}' does not exist`);
+    return found;
+  };
+
+  const deleteVolume = (volid: string): void => {
+    const found = node.volumes.find((one) => one.volid === volid);
+    if (found?.protected) throw proxmoxError(500, 'never', `cannot remove protected volume '${volid}'`);
+    node.volumes = node.volumes.filter((one) => one !== found);
+  };
+
+  const rowsOf = (type?: string) =>
+    tasks.flatMap(({ upid }) => {
+      const known = parseUpid(upid);
+      return known && (type ?? known.type) === known.type ? [{ upid, ...known }] : [];
+    });
+  const tasksOf = (vmid: number, since: number, type?: string) =>
+    rowsOf(type).filter(({ id, starttime }) => id === String(vmid) && starttime >= since);
+
+  const stopTask = (upid: string): void => {
+    const task = tasks.find((one) => one.upid === upid);
+    if (task) task.exitstatus ??= 'unexpected status';
   };
 
   const proxmox = (alive: () => boolean): Proxmox => {
@@ -122,14 +161,22 @@ const createNode = (clock: Clock) => {
         }),
       ),
       taskLog: mortal(async () => []),
-      vzdumpTasks: mortal((vmid, since) =>
-        whenThere(() =>
-          tasks.flatMap(({ upid }) => {
-            const known = parseUpid(upid);
-            return known && known.id === String(vmid) && known.starttime >= since ? [{ upid, ...known }] : [];
-          }),
-        ),
+      vzdumpTasks: mortal((vmid, since) => whenThere(() => tasksOf(vmid, since, 'vzdump'))),
+      guestTasks: mortal((vmid, since) => whenThere(() => tasksOf(vmid, since))),
+      runningVzdump: mortal(() =>
+        whenThere(() => rowsOf('vzdump').filter(({ upid }) => tasks.some((one) => one.upid === upid && !one.exitstatus))),
       ),
+      stopTask: mortal((upid) => whenThere(() => stopTask(upid))),
+      analyzeSchedule: mortal((_schedule, start) => whenThere(() => node.occurrences.filter((at) => at > start).slice(0, 100))),
+      timezone: mortal(() => whenThere(() => node.timezone)),
+      volumeInfo: mortal((_storage, volid) =>
+        whenThere(() => {
+          const { sizeBytes, protected: kept } = volumeNamed(volid);
+          return { path: `/bak/dump/${volid.split('/').at(-1)}`, sizeBytes, protected: kept };
+        }),
+      ),
+      protectVolume: mortal((_storage, volid, on) => whenThere(() => void Object.assign(volumeNamed(volid), { protected: on }))),
+      deleteVolume: mortal((_storage, volid) => whenThere(() => deleteVolume(volid))),
       backupVolumes: mortal(async () => {
         if (node.listingFails) throw proxmoxError(596, 'unknown');
         return node.volumes;
@@ -160,6 +207,15 @@ const createNode = (clock: Clock) => {
   });
 
   return { node, proxmox, taskLog };
+};
+
+const RULES = {
+  schedule: '04:15',
+  window: { from: 22 * 60, to: 6 * 60 },
+  fallbackAfterMs: HOUR / 2,
+  startPreempts: false,
+  retention: { 'keep-daily': 7 },
+  guests: new Map(),
 };
 
 const createDatabase = () => {
@@ -197,7 +253,7 @@ export const setup = ({ minIntervalMs = HOUR } = {}) => {
       journal: (level, sentence, fields) => {
         if (living) journal.push(`${level} ${sentence} ${JSON.stringify(fields ?? {})}`);
       },
-      settings: () => ({ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR, minIntervalMs }),
+      settings: () => ({ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR, minIntervalMs, ...RULES }),
     });
     await backups.resume();
     const peek = (vmid = 101) => backups.status(vmid, {}, new AbortController().signal);

@@ -1,6 +1,6 @@
 /** Starting and following backups over a fake node: one vzdump for one job, and the truth in the end. */
 import { describe, expect, test } from 'vitest';
-import { HOUR, proxmoxError, setup } from './harness.ts';
+import { HOUR, proxmoxError, setup, volume } from './harness.ts';
 import { logLines } from './logs.ts';
 
 const LOG = logLines('lxc-snapshot-btrfs-two-volumes-and-a-bind-mount');
@@ -375,7 +375,7 @@ describe('how it ends', () => {
     const { status } = await run(({ node }) => {
       node.write(...LOG);
       node.end('unexpected status');
-      node.volumes.push({ volid: VOLID, vmid: 101, sizeBytes: 1, ctime: 0, notes: '' });
+      node.volumes.push(volume({ volid: VOLID, sizeBytes: 1 }));
     });
     expect(status).toMatchObject({ phase: 'done', label: 'filesystem' });
   });
@@ -387,7 +387,7 @@ describe('how it ends', () => {
     await all.advance(100);
     all.node.write(...LOG.slice(0, -1));
     all.node.end('unexpected status');
-    all.node.volumes.push({ volid: VOLID, vmid: 201, sizeBytes: 3_000_000, ctime: 0, notes: '' });
+    all.node.volumes.push(volume({ volid: VOLID, vmid: 201 }));
     await all.advance(3100);
     all.node.write('TASK OK');
     await all.advance(5000);

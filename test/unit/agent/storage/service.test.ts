@@ -15,6 +15,8 @@ const guest = (facts: Partial<GuestResource> = {}): GuestResource => ({
   name: 'ct101',
   status: 'running',
   lock: '',
+  usedBytes: null,
+  diskBytes: null,
   ...facts,
 });
 
