@@ -10,7 +10,7 @@ export type Happening =
   | { kind: 'app-unknown'; app: string }
   | { kind: 'agent-lost'; code: string; error: string }
   | { kind: 'agent-back' }
-  | { kind: 'due'; reason: string }
+  | { kind: 'due'; reason: string; hold: boolean }
   | { kind: 'marker-failed'; error: string }
   | { kind: 'marker-stays'; error: string }
   | { kind: 'app-skipped'; app: string; why: 'not-back' | 'no-time' }
@@ -78,7 +78,7 @@ const LINES: { [K in Happening['kind']]: (event: Extract<Happening, { kind: K }>
     line(4, `${app} may still be held by an earlier run, but quiesce.yaml no longer names it: bring it back by hand`),
   'agent-lost': ({ code, error }) => line(4, `the agent cannot be asked: ${error} (${code})`),
   'agent-back': () => line(5, 'the agent answers again'),
-  due: ({ reason }) => line(6, `a backup is due: ${reason}`),
+  due: ({ reason, hold }) => line(6, `a backup is due${hold ? '' : ', to be taken without a hold'}: ${reason}`),
   'marker-failed': ({ error }) => line(4, `the hold could not be noted on disk, so no application is held: ${error}`),
   'marker-stays': ({ error }) =>
     line(4, `the note of the hold could not be brought up to date, the next start will let go once more: ${error}`),

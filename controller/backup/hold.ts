@@ -11,6 +11,7 @@ export const RELEASE_REASONS = {
   deadline: 'the longest time to hold was reached',
   'agent-gone': 'the agent was not reachable for the rest of the time to hold',
   refused: 'the host did not start the backup',
+  lapsed: 'the host keeps the backup slot no longer',
   stopping: 'the controller is stopping',
 } as const;
 export type ReleaseReason = keyof typeof RELEASE_REASONS;

@@ -1,15 +1,15 @@
 /** The backup loop: ask, hold, start, wait for the moment the data is fixed, let go, follow to the end. A plain loop, never recursion. */
-import { randomUUID } from 'node:crypto';
 import { type Clock, sleep } from '#shared/clock';
 import { timestamp } from '#shared/ids';
-import { type BackupStarted, getBackupDue, startBackup } from '#shared/wire/backups';
 import type { AgentClient } from '../ports/agent-client.ts';
-import { AgentError, isUnknownOutcome, sentenceOf } from '../ports/agent-error.ts';
+import { sentenceOf } from '../ports/agent-error.ts';
 import type { Apps } from './apps.ts';
 import type { Happening } from './events.ts';
 import type { ReleaseReason } from './hold.ts';
+import type { Offer } from './offer.ts';
+import { createRequests, type Started } from './requests.ts';
 import type { AppOutcome, AttemptResult } from './result.ts';
-import { failuresAfter, waitAfter } from './schedule.ts';
+import { waitMs } from './schedule.ts';
 import { createWatch, type Release } from './watch.ts';
 
 /** While it lasts no file is written: log lines wait in memory. */
@@ -35,9 +35,6 @@ export interface LoopSettings {
   holdMaxMs: number;
 }
 
-/** What became of `POST /backup`. */
-type Started = { kind: 'job'; job: BackupStarted } | { kind: 'no-job'; reason: ReleaseReason; error: string };
-
 /** One attempt up to the release. */
 interface Course {
   started: Started;
@@ -46,54 +43,21 @@ interface Course {
 }
 type Ending = Pick<AttemptResult, 'outcome' | 'job_id' | 'label' | 'error'>;
 
-const OUTCOME_WITHOUT_JOB: Partial<Record<ReleaseReason, Ending['outcome']>> = { refused: 'refused', stopping: 'stopped' };
-const RETRY_START_MS = 1000;
-
-const codeOf = (error: unknown): string => (error instanceof AgentError ? error.code : 'internal');
+const OUTCOME_WITHOUT_JOB: Partial<Record<ReleaseReason, Ending['outcome']>> = {
+  refused: 'refused',
+  lapsed: 'lapsed',
+  stopping: 'stopped',
+};
+const LAPSED: Started = {
+  kind: 'no-job',
+  reason: 'lapsed',
+  error: 'The applications took longer to get ready than the host keeps the backup slot.',
+};
 
 export const createBackupLoop = (ports: LoopPorts, { pollMs, holdMaxMs }: LoopSettings) => {
   const { agent, apps, clock, quiet, emit, record, random } = ports;
   const watch = createWatch({ agent, clock });
-  let lost = false;
-
-  const noteAgent = (error: unknown): void => {
-    if (error === null && lost) emit({ kind: 'agent-back' });
-    if (error !== null && !lost) emit({ kind: 'agent-lost', code: codeOf(error), error: sentenceOf(error) });
-    lost = error !== null;
-  };
-
-  const isDue = async (signal: AbortSignal): Promise<boolean> => {
-    try {
-      const { due, reason } = await agent.call(getBackupDue, { signal });
-      noteAgent(null);
-      if (due) emit({ kind: 'due', reason });
-      return due;
-    } catch (error) {
-      if (!signal.aborted) noteAgent(error);
-      return false;
-    }
-  };
-
-  /** Asks for one backup. Where it cannot be known whether the agent heard, the same request is sent again, never a second one. */
-  const start = async (deadline: number, signal: AbortSignal): Promise<Started> => {
-    const body = { request_id: randomUUID() };
-    emit({ kind: 'requesting', request_id: body.request_id });
-    let error: unknown = null;
-    do {
-      try {
-        const job = await agent.call(startBackup, { body, signal });
-        return { kind: 'job', job };
-      } catch (thrown) {
-        error = thrown;
-        if (!isUnknownOutcome(error)) {
-          emit({ kind: 'backup-refused', code: codeOf(error), error: sentenceOf(error) });
-          return { kind: 'no-job', reason: 'refused', error: sentenceOf(error) };
-        }
-        await sleep(clock, RETRY_START_MS, signal);
-      }
-    } while (!signal.aborted && clock.monotonic() < deadline);
-    return { kind: 'no-job', reason: signal.aborted ? 'stopping' : 'agent-gone', error: sentenceOf(error) };
-  };
+  const { ask, start } = createRequests({ agent, clock, emit });
 
   /** Everything that was held is let go, at once. The log may be written again when the posts are on their way. */
   const letGo = async ({ reason, status }: Release, since: number): Promise<AppOutcome[]> => {
@@ -124,11 +88,16 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs, holdMaxMs }: LoopSe
     return { started, release: release.reason, apps: await letGo(release, since) };
   };
 
-  /** The pres took all the time there is, or the controller stops: let go first. The backup runs all the same, with nothing held. */
-  const startReleased = async (since: number, signal: AbortSignal): Promise<Course> => {
-    const reason = signal.aborted ? 'stopping' : 'deadline';
+  /** Let go first. If only the time to hold is over, the backup runs all the same, with nothing held. */
+  const startReleased = async (
+    reason: ReleaseReason,
+    { lapsesAt }: Offer,
+    since: number,
+    signal: AbortSignal,
+  ): Promise<Course> => {
     const released = await letGo({ reason, status: null }, since);
     if (signal.aborted) return { started: { kind: 'no-job', reason: 'stopping', error: '' }, release: reason, apps: released };
+    if (clock.monotonic() >= lapsesAt) return { started: LAPSED, release: reason, apps: released };
     const started = await start(clock.monotonic() + holdMaxMs, signal);
     if (started.kind === 'job') emit({ kind: 'backup-started', job_id: started.job.job_id });
     return { started, release: reason, apps: released };
@@ -146,14 +115,21 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs, holdMaxMs }: LoopSe
     return { outcome: 'unknown', job_id, label: null, error: 'The host no longer knows this backup.' };
   };
 
-  const attempt = async (signal: AbortSignal): Promise<AttemptResult> => {
+  /** Why what is held is let go before the backup starts; null where all are ready in time. */
+  const tooLate = (deadline: number, { lapsesAt }: Offer, signal: AbortSignal): ReleaseReason | null => {
+    if (signal.aborted) return 'stopping';
+    if (clock.monotonic() >= lapsesAt) return 'lapsed';
+    return apps.held().length > 0 && clock.monotonic() >= deadline ? 'deadline' : null;
+  };
+
+  const attempt = async (offer: Offer, signal: AbortSignal): Promise<AttemptResult> => {
     const startedAt = clock.now();
     const since = clock.monotonic();
     const deadline = since + holdMaxMs;
-    await apps.hold(deadline, signal);
+    if (offer.hold) await apps.hold(Math.min(deadline, offer.lapsesAt), signal);
     const anyHeld = apps.held().length > 0;
-    const inTime = !signal.aborted && (!anyHeld || clock.monotonic() < deadline);
-    const course = inTime ? await startHeld(since, deadline, signal) : await startReleased(since, signal);
+    const late = tooLate(deadline, offer, signal);
+    const course = late === null ? await startHeld(since, deadline, signal) : await startReleased(late, offer, since, signal);
     const releasedAt = clock.monotonic();
     const ending = await follow(course.started, signal);
     return {
@@ -167,21 +143,20 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs, holdMaxMs }: LoopSe
   };
 
   /** One attempt, if the agent offers one, kept for `status`. */
-  const once = async (signal: AbortSignal): Promise<AttemptResult['outcome'] | 'not-due'> => {
-    if (!(await isDue(signal)) || signal.aborted) return 'not-due';
-    const result = await attempt(signal);
+  const once = async (signal: AbortSignal): Promise<void> => {
+    const offer = await ask(signal);
+    if (offer === null || signal.aborted) return;
+    const result = await attempt(offer, signal);
     emit({ kind: 'backup-ended', result });
     await record(result).catch((error: unknown) => emit({ kind: 'record-failed', error: sentenceOf(error) }));
-    return result.outcome;
   };
 
   /** Returns when the signal is aborted and whatever was held is let go. */
   const run = async (signal: AbortSignal): Promise<void> => {
     await apps.recover();
-    for (let failures = 0; !signal.aborted; ) {
-      const outcome = await once(signal);
-      failures = failuresAfter(failures, outcome);
-      await sleep(clock, waitAfter(outcome, failures, pollMs, random()), signal);
+    while (!signal.aborted) {
+      await once(signal);
+      await sleep(clock, waitMs(pollMs, random()), signal);
     }
   };
 

@@ -5,8 +5,8 @@ import { Timestamp } from '#shared/ids';
 import { Label } from '#shared/label';
 import { nullable } from '#shared/wire/values';
 
-/** `unknown`: the agent could not be asked how it ended. `stopped`: the controller was stopped before the end. */
-const OUTCOMES = ['done', 'failed', 'refused', 'unknown', 'stopped'] as const;
+/** `lapsed`: not ready before the offer was over. `unknown`: the agent could not be asked how it ended. `stopped`: the controller was stopped before the end. */
+const OUTCOMES = ['done', 'failed', 'refused', 'lapsed', 'unknown', 'stopped'] as const;
 const STEPS = ['ok', 'failed', 'timed-out', 'not-run'] as const;
 export type StepOutcome = (typeof STEPS)[number];
 const Step = Type.Enum(STEPS);

@@ -17,6 +17,8 @@ interface CallOptions<Body, Query, Params> {
   params?: Params;
   signal?: AbortSignal;
   timeoutMs?: number;
+  /** Called before the reply is returned, with the host's time of its answer; not where the answer does not say it. */
+  onHostTime?: (ms: number) => void;
 }
 
 export interface AgentClient {
@@ -44,6 +46,8 @@ type Options = CallOptions<unknown, unknown, unknown>;
 interface Answer {
   status: number;
   text: string;
+  /** Its Date header; NaN without one. */
+  hostTime: number;
 }
 
 const target = (endpoint: AnyEndpoint, { params, query }: Options): string => {
@@ -94,7 +98,7 @@ export const createAgentClient = ({ source, clock, instance }: ClientPorts): Age
   };
 
   const send = async (pool: PinnedPool, { bootstrap }: Trust, endpoint: AnyEndpoint, options: Options): Promise<Answer> => {
-    const { statusCode, body } = await request(pool, {
+    const { statusCode, headers, body } = await request(pool, {
       method: endpoint.method,
       path: target(endpoint, options),
       headers: {
@@ -106,7 +110,7 @@ export const createAgentClient = ({ source, clock, instance }: ClientPorts): Age
       body: options.body === undefined ? null : JSON.stringify(options.body),
       signal: options.signal ?? null,
     });
-    return { status: statusCode, text: await body.text() };
+    return { status: statusCode, text: await body.text(), hostTime: Date.parse(String(headers.date)) };
   };
 
   /** A kept-alive connection that the agent has just closed: a GET is simply asked again, on another. */
@@ -141,7 +145,8 @@ export const createAgentClient = ({ source, clock, instance }: ClientPorts): Age
   const attempt = async (trust: Trust, endpoint: AnyEndpoint, options: Options): Promise<unknown> => {
     const { signal, done } = limit(clock, options);
     try {
-      const { status, text } = await sendSomewhere(trust, endpoint, { ...options, signal });
+      const { status, text, hostTime } = await sendSomewhere(trust, endpoint, { ...options, signal });
+      if (!Number.isNaN(hostTime)) options.onHostTime?.(hostTime);
       return readAnswer(endpoint, status, text);
     } catch (error) {
       if (signal.aborted) throw signal.reason;

@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { BackupStatus } from '#shared/wire/backups';
+import type { BackupDue, BackupStatus } from '#shared/wire/backups';
 import { bootstrapOf, envelope, later, makeLeaf, scratch, startAgent } from '../contract/controller-agent.ts';
-import { idleStatus } from '../unit/controller/fake-agent.ts';
+import { idleStatus, notDue, offer } from '../unit/controller/fake-agent.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = ['--import', 'tsx', '--conditions=source', join(ROOT, 'controller/main.ts')];
@@ -33,6 +33,7 @@ const leadAgent = async () => {
   let revision = 0;
   const lead = {
     due: true,
+    offer: offer as BackupDue,
     status: idleStatus as BackupStatus,
     posts: [] as string[],
     tell: (change: Partial<BackupStatus>) => {
@@ -45,7 +46,7 @@ const leadAgent = async () => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(envelope(data));
   const server = await startAgent(leaf, (request, response, body) => {
     const url = new URL(request.url ?? '/', 'https://agent');
-    if (url.pathname === '/backup/due') return send(response, { vmid: 101, due: lead.due, reason: 'it is time' });
+    if (url.pathname === '/backup/due') return send(response, lead.due ? lead.offer : notDue);
     if (url.pathname === '/backup/status') {
       if (url.searchParams.get('after') !== lead.status.revision) return send(response, lead.status);
       waiting.push(() => send(response, lead.status));

@@ -1,11 +1,11 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { afterEach, expect, test } from 'vitest';
 import { getBackupDue, getBackupStatus, startBackup } from '#shared/wire/backups';
+import { notDue as DUE } from '../unit/controller/fake-agent.ts';
 import { bootstrapOf, cleanUp, envelope, later, makeLeaf, refused, startAgent, startClient, TOKEN } from './controller-agent.ts';
 
 const GOOD = makeLeaf();
 const OTHER = makeLeaf();
-const DUE = { vmid: 101, due: false, reason: 'not yet' };
 
 type Start = Parameters<typeof startAgent>;
 const agentWith = async (leaf: Start[0], handle: Start[1], version?: Start[2]) => {
@@ -138,6 +138,22 @@ test.each([
   const agent = await agentWith(GOOD, says(text, status));
   const { client } = await startClient(bootstrapOf([[agent.port, [GOOD.fingerprint]]]));
   await expect(client.call(getBackupDue)).rejects.toMatchObject({ code: 'agent-answer-unreadable' });
+});
+
+test("the host's time of an answer is told to whoever asks for it", async () => {
+  const agent = await agentWith(GOOD, (_request, response) => {
+    response.writeHead(200, { date: 'Sun, 01 Mar 2026 04:00:00 GMT' }).end(envelope(DUE));
+  });
+  const { client } = await startClient(bootstrapOf([[agent.port, [GOOD.fingerprint]]]));
+  const told: number[] = [];
+  await client.call(getBackupDue, { onHostTime: (ms) => told.push(ms) });
+  expect(told).toEqual([Date.parse('2026-03-01T04:00:00Z')]);
+  agent.handle = (_request, response) => {
+    response.sendDate = false;
+    response.end(envelope(DUE));
+  };
+  await client.call(getBackupDue, { onHostTime: (ms) => told.push(ms) });
+  expect(told).toHaveLength(1);
 });
 
 test('an agent that does not answer in time', async () => {

@@ -3,7 +3,19 @@
 import type { AgentClient } from '#controller/ports/agent-client';
 import { ownError } from '#controller/ports/agent-error';
 import type { AnyEndpoint } from '#shared/endpoint';
-import type { BackupStatus } from '#shared/wire/backups';
+import type { BackupDue, BackupStatus } from '#shared/wire/backups';
+
+/** An offer without an end, unless it is given one. */
+export const offer: BackupDue = {
+  vmid: 101,
+  due: true,
+  reason: 'the last backup is 40 hours old',
+  mode: 'snapshot',
+  hold: true,
+  hold_expected_seconds: 3,
+  slot_expires_at: null,
+};
+export const notDue: BackupDue = { ...offer, due: false, reason: 'the next one is tonight', mode: null, hold: false };
 
 export const idleStatus: BackupStatus = {
   vmid: 101,
@@ -28,6 +40,10 @@ export const idleStatus: BackupStatus = {
 
 export interface FakeAgent extends Pick<AgentClient, 'call'> {
   due: boolean;
+  /** Said while a backup is due. */
+  offer: BackupDue;
+  /** The host's clock, as its answers say it; null: they do not. */
+  hostTime: (() => number) | null;
   /** Thrown by every call while it is set. */
   down: Error | null;
   /** Thrown by POST /backup, one a call. */
@@ -38,6 +54,13 @@ export interface FakeAgent extends Pick<AgentClient, 'call'> {
   status: BackupStatus;
   /** News: changes the status and answers the polls that wait. */
   tell(change: Partial<BackupStatus>): void;
+}
+
+interface Options {
+  body?: unknown;
+  query?: { after?: string };
+  signal?: AbortSignal;
+  onHostTime?: (ms: number) => void;
 }
 
 export const fakeAgent = (): FakeAgent => {
@@ -54,10 +77,11 @@ export const fakeAgent = (): FakeAgent => {
     }
     return agent.status;
   };
-  const answer = async (endpoint: AnyEndpoint, options: { body?: unknown; query?: { after?: string }; signal?: AbortSignal }) => {
+  const answer = async (endpoint: AnyEndpoint, options: Options) => {
     agent.calls.push(`${endpoint.method} ${endpoint.path}`);
     if (agent.down) throw agent.down;
-    if (endpoint.path === '/backup/due') return { vmid: 101, due: agent.due, reason: 'the last backup is 40 hours old' };
+    if (agent.hostTime) options.onHostTime?.(agent.hostTime());
+    if (endpoint.path === '/backup/due') return agent.due ? agent.offer : notDue;
     if (endpoint.path === '/backup/status') return longPoll(options.query?.after, options.signal);
     agent.posts.push(options.body as { request_id?: string });
     const refusal = agent.refusals.shift();
@@ -68,6 +92,8 @@ export const fakeAgent = (): FakeAgent => {
   };
   const agent: FakeAgent = {
     due: false,
+    offer,
+    hostTime: null,
     down: null,
     refusals: [],
     posts: [],

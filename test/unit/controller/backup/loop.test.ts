@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { AgentError, ownError } from '#controller/ports/agent-error';
-import { idleStatus } from '../fake-agent.ts';
+import { idleStatus, offer } from '../fake-agent.ts';
 import { app, FAILED, setup, TIMED_OUT } from './setup.ts';
 
 const POINT = { consistency_point_at: '2026-03-01T04:00:01.000Z' };
@@ -229,20 +229,114 @@ test('a note that cannot be written: nothing is held, the backup runs', async ()
 test.each([
   ['busy', 'backup-slot-busy'],
   ['too soon', 'backup-too-soon'],
-])('refused as %s: let go at once, asked again only after a while', async (_why, code) => {
+])('refused as %s: let go at once, and asked again with the next poll', async (_why, code) => {
   const world = setup();
   world.agent.due = true;
-  world.agent.refusals = [new AgentError(code, 'Not now.'), new AgentError(code, 'Not now.')];
+  world.agent.refusals = [new AgentError(code, 'Not now.')];
   world.begin();
   await world.clock.advance(0);
   expect(world.releases()).toMatchObject([{ reason: 'refused', held_ms: 0 }]);
   expect(world.results).toMatchObject([{ outcome: 'refused', error: 'Not now.' }]);
-  await world.clock.advance(299_000);
+  await world.clock.advance(59_999);
   expect(world.agent.posts).toHaveLength(1);
-  await world.clock.advance(1000);
+  await world.clock.advance(1);
   expect(world.agent.posts).toHaveLength(2);
-  await world.clock.advance(15 * 60_000 - 1000);
-  expect(world.agent.posts).toHaveLength(2);
+});
+
+test('failures change nothing of when the agent is asked: it is the one that waits', async () => {
+  const { agent, clock, acts } = await running();
+  agent.tell({ phase: 'failed', error: 'no space' });
+  await clock.advance(0);
+  const asked = agent.calls.length;
+  await clock.advance(10 * 60_000);
+  expect(agent.calls.slice(asked)).toEqual(Array(10).fill('GET /backup/due'));
+  expect(acts.filter((act) => act === '/pre/db')).toHaveLength(1);
+});
+
+test.each([
+  ['snapshot mode without hold', { mode: 'snapshot', hold: false }],
+  ['suspend mode', { mode: 'suspend', hold: true }],
+  ['stop mode', { mode: 'stop', hold: true }],
+  ['a mode that is not told', { mode: null, hold: true }],
+] as const)('an offer of %s: nothing is held, the request goes out at once', async (_what, change) => {
+  const world = setup();
+  world.takes['/pre/db'] = 10_000;
+  world.agent.due = true;
+  world.agent.offer = { ...offer, ...change };
+  world.begin();
+  await world.clock.advance(0);
+  expect(world.agent.posts).toHaveLength(1);
+  world.agent.tell({ ...POINT, ...DONE });
+  await world.clock.advance(0);
+  expect(world.acts).toEqual(['record']);
+  expect(world.results).toMatchObject([{ outcome: 'done', release: null, apps: [{ pre: 'not-run', post: 'not-run' }] }]);
+});
+
+/** An offer with 30 s left, by a host whose clock is a year ahead; the application takes `preMs` to get ready. */
+const offered = (preMs: number) => {
+  const world = setup();
+  const hostTime = () => world.clock.now() + 365 * 86_400_000;
+  world.takes['/pre/db'] = preMs;
+  world.agent.due = true;
+  world.agent.hostTime = hostTime;
+  world.agent.offer = { ...offer, slot_expires_at: new Date(hostTime() + 30_000).toISOString() };
+  world.begin();
+  return world;
+};
+
+test('ready before the offer lapses: it is taken', async () => {
+  const world = offered(27_000);
+  await world.clock.advance(27_000);
+  expect(world.agent.posts).toHaveLength(1);
+  expect(world.releases()).toEqual([]);
+});
+
+test('ready only when the offer has lapsed: let go, not taken, and asked again with the next poll', async () => {
+  const world = offered(28_500);
+  await world.clock.advance(28_500);
+  expect(world.acts).toEqual(['mark db', '/pre/db', '/post/db', 'unmark', 'record']);
+  expect(world.releases()).toMatchObject([{ reason: 'lapsed' }]);
+  expect(world.results).toMatchObject([{ outcome: 'lapsed', job_id: '', error: expect.stringContaining('longer') }]);
+  expect(world.agent.posts).toEqual([]);
+  world.takes['/pre/db'] = 0;
+  world.agent.offer = offer;
+  await world.clock.advance(60_000);
+  expect(world.agent.posts).toHaveLength(1);
+});
+
+test('no pre is begun, nor let run, after the lapse', async () => {
+  const world = setup({ apps: [app('db'), app('late')] });
+  const hostTime = () => world.clock.now();
+  world.takes['/pre/db'] = 20_000;
+  world.agent.due = true;
+  world.agent.hostTime = hostTime;
+  world.agent.offer = { ...offer, slot_expires_at: new Date(hostTime() + 15_000).toISOString() };
+  world.begin();
+  await world.clock.advance(20_000);
+  expect(world.timeouts).toEqual({ '/pre/db': 13_000, '/post/db': 30_000 });
+  expect(world.acts).toEqual(['mark db late', '/pre/db', '/post/db', 'unmark', 'record']);
+});
+
+test('frozen while it got ready, for longer than the offer: not taken', async () => {
+  const world = offered(1000);
+  await world.clock.advance(0);
+  await world.clock.freeze(40_000);
+  expect(world.releases()).toMatchObject([{ reason: 'lapsed' }]);
+  expect(world.agent.posts).toEqual([]);
+});
+
+test('an offer that lapses while the applications are let go at hold_max is not taken either', async () => {
+  const world = setup();
+  world.takes['/pre/db'] = 61_000;
+  world.takes['/post/db'] = 20_000;
+  world.agent.due = true;
+  world.agent.hostTime = () => world.clock.now();
+  world.agent.offer = { ...offer, slot_expires_at: new Date(world.clock.now() + 70_000).toISOString() };
+  world.begin();
+  await world.clock.advance(81_000);
+  expect(world.releases()).toMatchObject([{ reason: 'deadline' }]);
+  expect(world.results).toMatchObject([{ outcome: 'lapsed', release: 'deadline' }]);
+  expect(world.agent.posts).toEqual([]);
 });
 
 test('a request whose fate is unknown is sent again under the same id', async () => {

@@ -3,7 +3,7 @@ import { createApps } from '#controller/backup/apps';
 import type { Happening } from '#controller/backup/events';
 import { createBackupLoop } from '#controller/backup/loop';
 import type { AttemptResult } from '#controller/backup/result';
-import type { CommandResult } from '#controller/ports/command';
+import type { CommandResult, RunCommand } from '#controller/ports/command';
 import type { Marker, OpenHold } from '#controller/ports/marker';
 import type { QuiesceApp } from '#shared/quiesce';
 import { fakeAgent } from '../fake-agent.ts';
@@ -31,6 +31,8 @@ export const setup = ({ apps = [app('db')], marker: found = { kind: 'none' } as 
   const outcomes: Record<string, CommandResult[]> = {};
   /** How long a command takes. */
   const takes: Record<string, number> = {};
+  /** What a command was given to end, the last time. */
+  const timeouts: Record<string, number> = {};
   const stopping = new AbortController();
   let isQuiet = false;
   const faults = { marker: null as Error | null };
@@ -44,8 +46,9 @@ export const setup = ({ apps = [app('db')], marker: found = { kind: 'none' } as 
     },
     remove: async () => void write('unmark'),
   };
-  const run = async ([program]: readonly [string, ...string[]]) => {
+  const run: RunCommand = async ([program], { timeoutMs }) => {
     acts.push(program);
+    timeouts[program] = timeoutMs;
     if (takes[program]) await new Promise<void>((resolve) => clock.after(takes[program] as number, resolve));
     return outcomes[program]?.shift() ?? OK;
   };
@@ -75,6 +78,7 @@ export const setup = ({ apps = [app('db')], marker: found = { kind: 'none' } as 
     results,
     outcomes,
     takes,
+    timeouts,
     faults,
     /** Starts the loop; the first `advance` lets it ask. */
     begin: () => {
