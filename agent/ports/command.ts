@@ -13,6 +13,14 @@ const PROGRAMS = {
   stat: { path: '/usr/bin/stat', timeoutMs: 2_500 },
   // Opens /dev/zfs, never a drive. zfs-list(8).
   zfs: { path: '/usr/sbin/zfs', timeoutMs: 2_500 },
+  // syncfs(2) of the file system a path lies on; may take as long as its drive. sync(1).
+  sync: { path: '/usr/bin/sync', timeoutMs: 120_000 },
+  // Reads what the kernel knows; `--noflush` keeps it from committing a pool's metadata. dmsetup(8).
+  dmsetup: { path: '/usr/sbin/dmsetup', timeoutMs: 5_000 },
+  // Runs a program while it holds a lock; with `-n` it gives up at once with exit status 1. flock(1).
+  flock: { path: '/usr/bin/flock', timeoutMs: 60_000 },
+  // Only ever below a backup storage's dump directory. rm(1).
+  rm: { path: '/usr/bin/rm', timeoutMs: 600_000 },
 } as const satisfies Record<string, Program>;
 
 const MAX_OUTPUT_BYTES = 1 << 20;
@@ -31,8 +39,12 @@ export class CommandError extends Error {
   }
 }
 
-/** Resolves to what the program wrote on stdout. */
-export type RunCommand<Name extends string = keyof typeof PROGRAMS> = (name: Name, args: readonly string[]) => Promise<string>;
+/** Resolves to what the program wrote on stdout. The deadline is the table's unless a shorter one is given. */
+export type RunCommand<Name extends string = keyof typeof PROGRAMS> = (
+  name: Name,
+  args: readonly string[],
+  timeoutMs?: number,
+) => Promise<string>;
 
 /** Gathers a stream; calls `full` once when it holds more than the bound. */
 const gather = (stream: NodeJS.ReadableStream, full: () => void) => {
@@ -83,8 +95,9 @@ const start = ({ path, timeoutMs, accepts = (exit) => exit === 0 }: Program, arg
 /** One child at a time per program and arguments, so that at most one is ever left behind. */
 export const commandsFrom = <const Table extends Record<string, Program>>(programs: Table): RunCommand<keyof Table & string> => {
   const running = new Set<string>();
-  return async (name, args) => {
-    const program = programs[name] as Program;
+  return async (name, args, timeoutMs) => {
+    const known = programs[name] as Program;
+    const program = { ...known, timeoutMs: Math.min(known.timeoutMs, timeoutMs ?? known.timeoutMs) };
     const key = JSON.stringify([name, args]);
     if (running.has(key)) throw new CommandError(program.path, 'stuck');
     return start(program, args, { started: () => running.add(key), ended: () => running.delete(key) });

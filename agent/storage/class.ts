@@ -1,7 +1,8 @@
 /** How quick the drives behind a path or a storage are, from what the kernel shows of them. Pure. */
+
+import { type Mount, mountOf } from '../ports/mountinfo.ts';
 import type { StorageConfig } from '../ports/proxmox.ts';
 import type { BlockDevice } from '../ports/sysfs.ts';
-import { type Mount, mountOf } from './mountinfo.ts';
 
 export type DriveClass = 'fast' | 'slow' | '';
 
@@ -90,7 +91,7 @@ const classOfGroup = ({ devices }: Drives, group: string, thinPool: string): Dri
 };
 
 /** Proxmox's `is_mountpoint`: the storage's own path, or another one, must be a mount. */
-const requiredMount = ({ path, keys }: StorageConfig): string => {
+export const requiredMount = ({ path, keys }: StorageConfig): string => {
   const value = keys.is_mountpoint ?? '';
   if (/^(1|on|yes|true)$/i.test(value)) return path;
   return value.startsWith('/') ? value : '';

@@ -2,11 +2,11 @@
 
 import type { Clock } from '#shared/clock';
 import { type Collector, createCollector } from '../collector.ts';
+import { parseMountinfo } from '../ports/mountinfo.ts';
 import type { Proc } from '../ports/proc.ts';
 import type { Proxmox, Resources, StorageConfig } from '../ports/proxmox.ts';
 import type { Sysfs } from '../ports/sysfs.ts';
 import type { Drives } from './class.ts';
-import { parseMountinfo } from './mountinfo.ts';
 
 export interface NodeView {
   readonly node: string;

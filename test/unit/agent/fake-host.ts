@@ -16,6 +16,10 @@ export const fakeProc = (nowMs: () => number): Proc => ({
   uptime: async () => '1362.93 2540.75\n',
   mountinfo: async () =>
     '26 1 252:0 / / rw shared:1 - ext4 /dev/mapper/pve-root rw\n40 26 8:1 / /mnt/bak rw - ext4 /dev/sda1 rw\n',
+  mountinfoOf: async () => '60 59 252:9 / / rw - ext4 /dev/mapper/pve-vm--101--disk--0 rw\n',
+  statusOf: async () => null,
+  locks: async () => '',
+  fdinfo: async () => '',
   arcstats: async () => null,
 });
 

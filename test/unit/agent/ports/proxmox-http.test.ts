@@ -229,7 +229,9 @@ describe('answers', () => {
 
   test('guests and storages, whether numbers come as text or not', async () => {
     const rows = [
-      { type: 'lxc', vmid: '101', node: 'pve1', name: 'ct101', status: 'running', lock: 'backup', id: 'lxc/101' },
+      { type: 'lxc', vmid: '101', node: 'pve1', name: 'ct101', status: 'running', lock: 'backup', disk: '7', maxdisk: 9 },
+      { type: 'lxc', vmid: 102, node: 'pve1', name: 'ct102', status: 'stopped', disk: 0, maxdisk: 9 },
+      { type: 'qemu', vmid: 103, node: 'pve1', name: 'vm103', status: 'running', disk: 0, maxdisk: '9' },
       { type: 'qemu', vmid: 104, node: 'pve2', status: 'unknown', id: 'qemu/104' },
       { type: 'node', node: 'pve1', status: 'online' },
       {
@@ -247,8 +249,10 @@ describe('answers', () => {
     ];
     expect(await ask(rows, (proxmox) => proxmox.resources())).toEqual({
       guests: [
-        { vmid: 101, type: 'lxc', node: 'pve1', name: 'ct101', status: 'running', lock: 'backup' },
-        { vmid: 104, type: 'qemu', node: 'pve2', name: '', status: 'unknown', lock: '' },
+        { vmid: 101, type: 'lxc', node: 'pve1', name: 'ct101', status: 'running', lock: 'backup', usedBytes: 7, diskBytes: 9 },
+        { vmid: 102, type: 'lxc', node: 'pve1', name: 'ct102', status: 'stopped', lock: '', usedBytes: null, diskBytes: 9 },
+        { vmid: 103, type: 'qemu', node: 'pve1', name: 'vm103', status: 'running', lock: '', usedBytes: null, diskBytes: 9 },
+        { vmid: 104, type: 'qemu', node: 'pve2', name: '', status: 'unknown', lock: '', usedBytes: null, diskBytes: null },
       ],
       storages: [
         {
@@ -358,14 +362,35 @@ describe('answers', () => {
     ]);
   });
 
-  test('archives', async () => {
+  test('archives, also of a Proxmox Backup Server', async () => {
     const rows = [
-      { volid: 'bak:backup/a.tar.zst', vmid: '101', size: '4083227', ctime: 1795301155, notes: 'felhom job 1\n', parent: null },
+      {
+        volid: 'bak:backup/a.tar.zst',
+        vmid: '101',
+        size: '4083227',
+        ctime: 1795301155,
+        notes: 'felhom job 1\n',
+        format: 'tar.zst',
+        protected: '1',
+        parent: null,
+      },
+      { volid: 'pbs:backup/ct/101/x', format: 'pbs-ct', verification: { state: 'failed', upid: 'UPID:pbs' } },
       { volid: 'x' },
     ];
+    const nothing = { vmid: null, sizeBytes: 0, ctime: 0, notes: '', protected: false, format: '', verification: null };
     expect(await ask(rows, (proxmox) => proxmox.backupVolumes('bak', 101))).toEqual([
-      { volid: 'bak:backup/a.tar.zst', vmid: 101, sizeBytes: 4083227, ctime: 1795301155, notes: 'felhom job 1\n' },
-      { volid: 'x', vmid: null, sizeBytes: 0, ctime: 0, notes: '' },
+      {
+        volid: 'bak:backup/a.tar.zst',
+        vmid: 101,
+        sizeBytes: 4083227,
+        ctime: 1795301155,
+        notes: 'felhom job 1\n',
+        protected: true,
+        format: 'tar.zst',
+        verification: null,
+      },
+      { ...nothing, volid: 'pbs:backup/ct/101/x', format: 'pbs-ct', verification: 'failed' },
+      { ...nothing, volid: 'x' },
     ]);
   });
 });

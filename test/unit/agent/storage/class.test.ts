@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { mountOf, parseMountinfo } from '#agent/ports/mountinfo';
 import { createSysfs } from '#agent/ports/sysfs';
 import { classOfPath, classOfStorage, type Drives } from '#agent/storage/class';
-import { mountOf, parseMountinfo } from '#agent/storage/mountinfo';
 import { storageConfig } from '../fake-host.ts';
 import { makeTree, type Tree } from '../ports/tree.ts';
 
@@ -143,5 +143,6 @@ test('optional fields of a mount are skipped, however many', () => {
   const [mount] = parseMountinfo(
     '36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 propagate_from:2 - ext3 /dev/root rw,errors=continue\n',
   );
-  expect(mount).toEqual({ numbers: '98:0', point: '/mnt2', fstype: 'ext3', source: '/dev/root' });
+  const options = ['rw', 'noatime', 'rw', 'errors=continue'];
+  expect(mount).toEqual({ id: '36', numbers: '98:0', point: '/mnt2', fstype: 'ext3', source: '/dev/root', options });
 });

@@ -1,11 +1,15 @@
 /** /proc/self/mountinfo, proc_pid_mountinfo(5). Pure. */
 
 export interface Mount {
+  /** Of the mount, as fdinfo(5) names it. */
+  id: string;
   /** `8:1`; a btrfs, ZFS or network file system has `0:NN`. */
   numbers: string;
   point: string;
   fstype: string;
   source: string;
+  /** Of the mount and of its file system. */
+  options: readonly string[];
 }
 
 /** Blanks, tabs, newlines and backslashes are written in octal. */
@@ -14,10 +18,10 @@ const decode = (field: string): string =>
 
 const parseLine = (line: string): Mount[] => {
   const [head = '', tail = ''] = line.split(' - ');
-  const [, , numbers, , point] = head.split(' ');
-  const [fstype, source] = tail.split(' ');
-  if (numbers === undefined || point === undefined || fstype === undefined || source === undefined) return [];
-  return [{ numbers, point: decode(point), fstype, source: decode(source) }];
+  const [id, , numbers, , point, own = ''] = head.split(' ');
+  const [fstype, source, shared = ''] = tail.split(' ');
+  if (id === undefined || numbers === undefined || point === undefined || fstype === undefined || source === undefined) return [];
+  return [{ id, numbers, point: decode(point), fstype, source: decode(source), options: `${own},${shared}`.split(',') }];
 };
 
 export const parseMountinfo = (text: string): Mount[] => text.split('\n').flatMap(parseLine);

@@ -1,0 +1,70 @@
+/** Proxmox's cluster file system: whether it is there and writable, and on which node each guest is. */
+import { readFile, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GuestType } from './proxmox.ts';
+
+export interface PmxcfsView {
+  /** `no-quorum`: readable, but this node may change nothing and the others may have moved on. */
+  state: 'ok' | 'not-mounted' | 'no-quorum';
+  guests: Map<number, { node: string; type: GuestType }>;
+}
+
+export interface Pmxcfs {
+  /** Never rejects, and answers within five seconds: a file system that hangs counts as not mounted. */
+  read(): Promise<PmxcfsView>;
+}
+
+/** Where Proxmox mounts it; anywhere else stands a copy of it. */
+const MOUNT_POINT = '/etc/pve';
+/** statfs(2), FUSE_SUPER_MAGIC. */
+const FUSE = 0x65735546;
+const DEADLINE_MS = 5000;
+
+const nothing = (): PmxcfsView => ({ state: 'not-mounted', guests: new Map() });
+
+type Json = Record<string, unknown>;
+const record = (value: unknown): Json => (typeof value === 'object' && value !== null ? (value as Json) : {});
+
+/** Files that pmxcfs makes up when they are read (pmxcfs/status.c); an empty directory below an unmounted one has none. */
+const madeUp = async (configDir: string, name: string): Promise<Json> =>
+  record(JSON.parse(await readFile(join(configDir, name), 'utf8')) as unknown);
+
+const guestsIn = ({ ids }: Json): PmxcfsView['guests'] =>
+  new Map(
+    Object.entries(record(ids)).flatMap(([vmid, facts]) => {
+      const { node, type } = record(facts);
+      if (typeof node !== 'string' || (type !== 'lxc' && type !== 'qemu')) return [];
+      return [[Number(vmid), { node, type }] as const];
+    }),
+  );
+
+/** A node that is in no cluster has no `cluster` and needs no quorum. */
+const hasQuorum = ({ cluster }: Json): boolean => cluster === undefined || Number(record(cluster).quorate) === 1;
+
+const readNow = async (configDir: string): Promise<PmxcfsView> => {
+  if (configDir === MOUNT_POINT && (await statfs(configDir)).type !== FUSE) return nothing();
+  const [vmlist, members] = await Promise.all([madeUp(configDir, '.vmlist'), madeUp(configDir, '.members')]);
+  return { state: hasQuorum(members) ? 'ok' : 'no-quorum', guests: guestsIn(vmlist) };
+};
+
+export const createPmxcfs = (configDir: string, deadlineMs = DEADLINE_MS): Pmxcfs => {
+  /** One at a time: a hung one costs one thread, not one more at every look. */
+  let reading: Promise<PmxcfsView> | null = null;
+  const shared = (): Promise<PmxcfsView> => {
+    reading ??= readNow(configDir)
+      .catch(nothing)
+      .finally(() => {
+        reading = null;
+      });
+    return reading;
+  };
+  return {
+    read: async () => {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<PmxcfsView>((resolve) => {
+        timer = setTimeout(() => resolve(nothing()), deadlineMs);
+      });
+      return Promise.race([shared(), late]).finally(() => clearTimeout(timer));
+    },
+  };
+};
