@@ -1,11 +1,8 @@
 /** What needs attention, judged from one overview. Pure. */
+import { archiveFindings } from './archives.ts';
+import { ASK_OPERATOR, type Finding, found } from './finding.ts';
 import type { Overview } from './overview.ts';
-
-export interface Finding {
-  code: string;
-  sentence: string;
-  next: string;
-}
+import { isReported, problemFindings } from './problems.ts';
 
 /** A good backup older than this is news: the agent makes one every 36 hours unless told otherwise. */
 const OLD_MS = 48 * 3_600_000;
@@ -15,12 +12,8 @@ const OLD_SECONDS = 60;
 /** Clocks of host and guest differ a little; a time further in the future says nothing of an age. */
 const SKEW_MS = 5 * 60_000;
 
-const found = (when: boolean, code: string, sentence: string, next: string): Finding[] =>
-  when ? [{ code, sentence, next }] : [];
-
-const ASK_OPERATOR = 'ask whoever looks after the host';
-
-const backupFindings = ({ backup, taken_at }: Overview): Finding[] => {
+const backupFindings = (overview: Overview): Finding[] => {
+  const { backup, archives, taken_at } = overview;
   if (!backup.known) return [];
   const { phase, error, warnings, started_at } = backup.value;
   // Of the start: its data is no younger, and an end may have been seen long after it was.
@@ -28,18 +21,23 @@ const backupFindings = ({ backup, taken_at }: Overview): Finding[] => {
   const isOld = age !== null && age > OLD_MS;
   return [
     ...found(
-      phase === 'idle',
+      phase === 'idle' && !(archives.known && archives.value.backups.length > 0),
       'backup-none',
       'There is no backup of this guest yet.',
       'wait for the next night, or ask whoever looks after the host',
     ),
     ...found(
-      phase === 'failed',
+      phase === 'failed' && !isReported(overview, 'backup-failing'),
       'backup-failed',
       `The last backup failed: ${error}`,
       `the host tries again by itself; if it fails once more, ${ASK_OPERATOR}`,
     ),
-    ...found(phase === 'done' && isOld, 'backup-old', 'The last backup is older than two days.', ASK_OPERATOR),
+    ...found(
+      phase === 'done' && isOld && !isReported(overview, 'backup-overdue'),
+      'backup-old',
+      'The last backup is older than two days.',
+      ASK_OPERATOR,
+    ),
     ...found(
       phase === 'done' && (age === null || age < -SKEW_MS),
       'backup-age-unknown',
@@ -129,7 +127,7 @@ const ownFindings = ({ controller, backup }: Overview): Finding[] => {
       ),
     ),
     ...found(
-      last?.outcome === 'refused' || last?.outcome === 'unknown',
+      last !== null && ['refused', 'lapsed', 'unknown'].includes(last.outcome),
       'attempt-failed',
       `The last try to back up came to nothing: ${last?.error ?? ''}`,
       'it is tried again by itself',
@@ -143,6 +141,7 @@ const NEXT: Record<string, string> = {
   'bootstrap-missing': 'run this as root or as the user felhom; if the file is missing: felhom-agent guest enroll, on the host',
   'bootstrap-invalid': 'have the host make it anew: felhom-agent guest enroll',
   'agent-answer-unreadable': 'see that agent and controller are of one version',
+  'not-found': 'have the agent on the host brought up to date',
   'duplicate-instance': 'a copy of this guest is running: stop one of them',
 };
 
@@ -162,6 +161,9 @@ const unknownFindings = (overview: Overview): Finding[] => {
     host: 'How the host is',
     storage: "This guest's storage",
     backup: 'The last backup',
+    archives: 'Which archives there are',
+    coverage: 'What a backup leaves out',
+    problems: 'What is wrong with this guest or its host',
     controller: "The controller's own state",
   } as const;
   const noAnswer = whyNoAnswer(overview);
@@ -182,7 +184,9 @@ const unknownFindings = (overview: Overview): Finding[] => {
 
 export const findings = (overview: Overview): Finding[] => [
   ...unknownFindings(overview),
+  ...problemFindings(overview),
   ...backupFindings(overview),
+  ...archiveFindings(overview),
   ...storageFindings(overview),
   ...hostFindings(overview),
   ...ownFindings(overview),

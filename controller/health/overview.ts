@@ -1,8 +1,10 @@
 /** Everything that one screen says, asked at once: each part is known or says why not. */
-import type { AnyEndpoint, ReplyOf } from '#shared/endpoint';
+import type { AnyEndpoint, QueryOf, ReplyOf } from '#shared/endpoint';
+import { type Archives, type Coverage, getBackups, getCoverage } from '#shared/wire/archives';
 import { type BackupStatus, getBackupStatus } from '#shared/wire/backups';
 import { getIdentity, type Identity } from '#shared/wire/identity';
 import { getHostMetrics, type HostMetrics } from '#shared/wire/metrics';
+import { getProblems, type Problems } from '#shared/wire/problems';
 import { type GuestStorage, getStorage } from '#shared/wire/storage';
 import type { AttemptResult } from '../backup/result.ts';
 import type { AgentClient, Where } from '../ports/agent-client.ts';
@@ -26,6 +28,10 @@ export interface Overview {
   host: Part<HostMetrics>;
   storage: Part<GuestStorage>;
   backup: Part<BackupStatus>;
+  /** The newest ones: as many as fit in one answer. */
+  archives: Part<Archives>;
+  coverage: Part<Coverage>;
+  problems: Part<Problems>;
   controller: Part<OwnState>;
 }
 
@@ -34,25 +40,32 @@ export interface OverviewPorts {
   own: () => Promise<OwnState>;
 }
 
+/** What an agent says of an endpoint that it does not have. */
+const OLD_AGENT = 'The agent on the host is of an older version, which does not say that.';
+
 const part = async <T>(asked: Promise<T>): Promise<Part<T>> => {
   try {
     return { known: true, value: await asked };
   } catch (error) {
-    return { known: false, code: error instanceof AgentError ? error.code : 'internal', error: sentenceOf(error) };
+    const code = error instanceof AgentError ? error.code : 'internal';
+    return { known: false, code, error: code === 'not-found' ? OLD_AGENT : sentenceOf(error) };
   }
 };
 
 /** `/backup/due` is not asked: its answer may be an offer that reserves the node's one backup slot. */
 export const takeOverview = async ({ agent, own }: OverviewPorts, takenAt: string): Promise<Overview> => {
-  const ask = <E extends AnyEndpoint>(endpoint: E): Promise<Part<ReplyOf<E>>> =>
-    part(agent.call(endpoint) as Promise<ReplyOf<E>>);
-  const [where, identity, host, storage, backup, controller] = await Promise.all([
+  const ask = <E extends AnyEndpoint>(endpoint: E, query: QueryOf<E> | undefined = undefined): Promise<Part<ReplyOf<E>>> =>
+    part(agent.call(endpoint, query === undefined ? {} : { query }) as Promise<ReplyOf<E>>);
+  const [where, identity, host, storage, backup, archives, coverage, problems, controller] = await Promise.all([
     part(agent.where()),
     ask(getIdentity),
     ask(getHostMetrics),
     ask(getStorage),
     ask(getBackupStatus),
+    ask(getBackups, { limit: '200' }),
+    ask(getCoverage),
+    ask(getProblems),
     part(own()),
   ]);
-  return { taken_at: takenAt, agent: where, identity, host, storage, backup, controller };
+  return { taken_at: takenAt, agent: where, identity, host, storage, backup, archives, coverage, problems, controller };
 };

@@ -1,34 +1,12 @@
-/** One screen of plain words. Pure: no colour, no width beyond 100. */
+/** One screen of plain words. Pure. */
 import { RELEASE_REASONS, type ReleaseReason } from '../backup/hold.ts';
-import { plainText } from '../ports/agent-error.ts';
-import { type Finding, findings } from './findings.ts';
-import type { Overview, OwnState, Part } from './overview.ts';
-import { age, bytes, fill, LABEL_WORDS, secondsBetween, span } from './words.ts';
-
-const WIDTH = 96;
-
-/** Breaks at spaces; further lines stand under the first word. */
-const wrap = (head: string, text: string): string[] => {
-  const lines: string[] = [];
-  let line = head;
-  for (const word of plainText(text).split(' ')) {
-    if (line.length + 1 + word.length > WIDTH && line.trim() !== '' && line !== head) {
-      lines.push(line);
-      line = ' '.repeat(head.length);
-    }
-    line = line === head || line.trim() === '' ? `${line}${word}` : `${line} ${word}`;
-  }
-  return [...lines, line];
-};
-
-const row = (name: string, text: string): string[] => wrap(`  ${name.padEnd(22)}`, text);
-
-/** A heading with its rows, or why there are none. */
-const block = <T>(heading: string, part: Part<T>, rows: (value: T) => string[]): string[] => [
-  heading,
-  ...(part.known ? rows(part.value) : wrap('  ', `not known: ${part.error}`)),
-  '',
-];
+import { archivesBlock, backupBlock, guestBlock } from './backup-blocks.ts';
+import type { Finding } from './finding.ts';
+import { findings } from './findings.ts';
+import { block, row, wrap } from './layout.ts';
+import type { Overview, OwnState } from './overview.ts';
+import { notices } from './problems.ts';
+import { age, fill, secondsBetween, span } from './words.ts';
 
 const identityBlock = ({ identity, agent }: Overview): string[] =>
   block('The host', identity, ({ node, host_scope, version, vmid, fingerprints }) => [
@@ -66,29 +44,6 @@ const targetsBlock = ({ host }: Overview): string[] =>
     });
   });
 
-const guestBlock = ({ storage }: Overview): string[] =>
-  block("This guest's data", storage, ({ mounts, age_seconds }) => [
-    ...mounts.flatMap(({ key, mount_point, storage: on, backup }) =>
-      row(backup ? 'in the backup' : 'NOT in the backup', `${mount_point || key} (${key}${on === '' ? '' : ` on ${on}`})`),
-    ),
-    ...row('as configured', age(age_seconds)),
-  ]);
-
-const backupBlock = ({ backup, taken_at }: Overview): string[] =>
-  block('Last backup', backup, ({ phase, progress, started_at, finished_at, size_bytes, label, error, warnings }) => {
-    if (phase === 'idle') return ['  none yet'];
-    const begun = row('started', age(secondsBetween(started_at, taken_at)));
-    if (phase === 'running')
-      return [...row('state', `running${progress === null ? '' : `, ${Math.round(progress * 100)} %`}`), ...begun];
-    const took = finished_at === null ? null : secondsBetween(started_at, finished_at);
-    return [
-      ...row('state', `${phase}, ${age(secondsBetween(finished_at, taken_at))}${took === null ? '' : `, took ${span(took)}`}`),
-      ...(phase === 'failed' ? row('why', error) : row('size', bytes(size_bytes))),
-      ...(label === null ? [] : row('what it is good for', `${LABEL_WORDS[label]} (${label})`)),
-      ...warnings.flatMap((warning) => row('warning', warning)),
-    ];
-  });
-
 const holdWords = ({ hold }: OwnState): string => {
   if (hold.kind === 'none') return 'nothing';
   return hold.kind === 'apps' ? `${hold.apps.join(', ')} (or not back yet)` : 'an unreadable note of a hold is there';
@@ -115,16 +70,31 @@ const ownBlock = ({ controller, taken_at }: Overview): string[] =>
     ...lastWords(own, taken_at),
   ]);
 
-const findingLines = (list: Finding[]): string[] =>
-  list.length === 0
-    ? ['All is well.']
-    : ['What needs attention', ...list.flatMap(({ sentence, next }) => [...wrap('  - ', sentence), ...wrap('    next: ', next)])];
+/** `(critical; began 3 hours ago)`, where the agent says so. */
+const judgement = ({ severity, since }: Finding, takenAt: string): string =>
+  severity === undefined ? '' : ` (${severity}; began ${age(secondsBetween(since ?? null, takenAt))})`;
+
+const findingLines = (list: Finding[], takenAt: string): string[] =>
+  list.flatMap((one) => [
+    ...wrap('  - ', `${one.sentence}${judgement(one, takenAt)}`),
+    ...(one.next === '' ? [] : wrap('    next: ', one.next)),
+  ]);
+
+const verdictLines = (overview: Overview): string[] => {
+  const attention = findingLines(findings(overview), overview.taken_at);
+  const known = findingLines(notices(overview), overview.taken_at);
+  return [
+    ...(attention.length === 0 ? ['All is well.'] : ['What needs attention', ...attention]),
+    ...(known.length === 0 ? [] : ['Good to know', ...known]),
+  ];
+};
 
 const answeredBlocks = (overview: Overview): string[] => [
   ...healthBlock(overview),
   ...targetsBlock(overview),
   ...guestBlock(overview),
   ...backupBlock(overview),
+  ...archivesBlock(overview),
 ];
 
 /** The whole screen, with its last newline. */
@@ -133,6 +103,6 @@ export const render = (overview: Overview): string =>
     ...identityBlock(overview),
     ...(overview.identity.known ? answeredBlocks(overview) : []),
     ...ownBlock(overview),
-    ...findingLines(findings(overview)),
+    ...verdictLines(overview),
     '',
   ].join('\n');

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { findings, whyNoAnswer } from '#controller/health/findings';
 import type { Overview, Part } from '#controller/health/overview';
 import { render } from '#controller/health/render';
+import type { Archive } from '#shared/wire/archives';
+import type { Problem } from '#shared/wire/problems';
 import { idleStatus } from '../fake-agent.ts';
 
 const known = <T>(value: T): Part<T> => ({ known: true, value });
@@ -22,6 +24,33 @@ const target = () => ({
   class_hint: 'slow' as const,
   age_seconds: 2,
   smart: { health: 'PASSED' as const, temperature_c: 38, percentage_used: null },
+});
+
+const archive = (change: Partial<Archive> = {}): Archive => ({
+  volid: 'usb-backup:backup/vzdump-lxc-101-2026_03_01-05_00_00.tar.zst',
+  created_at: '2026-03-01T04:00:00.000Z',
+  age_seconds: 3 * 3600,
+  size_bytes: 3 * GIB,
+  label: 'filesystem',
+  source: 'schedule',
+  protected: false,
+  verification: 'ok',
+  verified_at: '2026-03-01T05:00:00.000Z',
+  verification_error: '',
+  proven_at: null,
+  notes: '',
+  ...change,
+});
+
+const problem = (change: Partial<Problem> = {}): Problem => ({
+  code: 'target-full',
+  severity: 'critical',
+  vmid: null,
+  sentence: 'There is no room for another backup.',
+  evidence: '1 GiB free, 4 GiB wanted',
+  next_step: 'Make room on the backup drive.',
+  since: '2026-03-01T04:00:00.000Z',
+  ...change,
 });
 
 const well = (): Overview => ({
@@ -70,6 +99,16 @@ const well = (): Overview => ({
     size_bytes: 3 * GIB,
     label: 'filesystem',
   }),
+  archives: known({ vmid: 101, backups: [archive(), archive({ age_seconds: 100_000 })], next: '', age_seconds: 30 }),
+  coverage: known({
+    vmid: 101,
+    age_seconds: 1,
+    mounts: [
+      { key: 'rootfs', storage: 'local-lvm', mount_point: '/', state: 'in-backup', reason: '' },
+      { key: 'mp0', storage: '', mount_point: '/mnt/photos', state: 'bind', reason: 'it is a directory of the host' },
+    ],
+  }),
+  problems: known({ vmid: 101, problems: [] }),
   controller: known({
     loop: 123,
     hold: { kind: 'none' },
@@ -107,14 +146,19 @@ test('one screen when all is well', () => {
                             now
 
     This guest's data
-      in the backup         / (rootfs on local-lvm)
-      NOT in the backup     /mnt/photos (mp0)
       as configured         just now
+      in the backup         / (rootfs on local-lvm)
+      NOT in the backup     /mnt/photos (mp0): it is a directory of the host
 
     Last backup
       state                 done, 2 hours ago, took 10 minutes
       size                  3.0 GiB
       what it is good for   its file systems were consistent when its data was fixed (filesystem)
+
+    Archives
+      how many              2, as listed 30 seconds ago
+      newest                3 hours ago, 3.0 GiB, label filesystem
+      verified              yes, 2 hours ago: read to its end and whole
 
     This controller
       loop                  runs (process 123)
@@ -155,7 +199,6 @@ const changed = (change: (values: WithValues) => void): Overview => {
 };
 
 test.each<[string, (values: WithValues) => unknown, string]>([
-  ['no backup yet', ({ backup }) => Object.assign(backup, idleStatus), 'backup-none'],
   ['a failure', ({ backup }) => Object.assign(backup, { phase: 'failed', error: 'x' }), 'backup-failed'],
   [
     'a time in the future',
@@ -205,9 +248,176 @@ test.each<[string, (values: WithValues) => unknown, string]>([
   ['no loop', ({ controller }) => Object.assign(controller, { loop: null }), 'loop-not-running'],
   ['a hold left open', ({ controller }) => Object.assign(controller, { hold: { kind: 'apps', apps: ['db'] } }), 'hold-open'],
   ['a pre that failed', ({ controller }) => Object.assign(controller.last?.apps[0] ?? {}, { pre: 'failed' }), 'app-failed'],
+  [
+    'a guest without any archive, though its last backup went well',
+    ({ archives }) => Object.assign(archives, { backups: [] }),
+    'archive-none',
+  ],
+  [
+    'a guest whose only archive is damaged',
+    ({ archives }) => Object.assign(archives, { backups: [archive({ verification: 'failed' })] }),
+    'archive-none',
+  ],
+  [
+    'a first backup that is still running',
+    ({ archives, backup }) => {
+      Object.assign(archives, { backups: [] });
+      Object.assign(backup, { phase: 'running', finished_at: null });
+    },
+    'archive-none',
+  ],
+  [
+    'an old archive that nobody has read',
+    ({ archives }) => Object.assign(archives, { backups: [archive({ verification: 'pending', age_seconds: 26 * 3600 })] }),
+    'archive-unproved',
+  ],
+  [
+    'an archive of the future that nobody has read',
+    ({ archives }) => Object.assign(archives, { backups: [archive({ verification: 'pending', age_seconds: -30 * 3600 })] }),
+    'archive-unproved',
+  ],
+  [
+    'no job and no archive',
+    ({ archives, backup }) => {
+      Object.assign(archives, { backups: [] });
+      Object.assign(backup, idleStatus);
+    },
+    'backup-none',
+  ],
+  [
+    'no job, and an archive that is damaged',
+    ({ archives, backup }) => {
+      Object.assign(archives, { backups: [archive({ verification: 'failed' })] });
+      Object.assign(backup, idleStatus);
+    },
+    'archive-none',
+  ],
+  ['a critical problem', ({ problems }) => problems.problems.push(problem()), 'target-full'],
+  ['a warning', ({ problems }) => problems.problems.push(problem({ code: 'guest-absent', severity: 'warning' })), 'guest-absent'],
+  [
+    'a failure that the agent has reported itself',
+    ({ backup, problems }) => {
+      Object.assign(backup, { phase: 'failed', error: 'x' });
+      problems.problems.push(problem({ code: 'backup-failing', severity: 'warning' }));
+    },
+    'backup-failing',
+  ],
+  [
+    'an old backup that the agent has reported itself',
+    (values) => {
+      Object.assign(values, { taken_at: '2026-03-04T07:00:00.000Z' });
+      values.problems.problems.push(problem({ code: 'backup-overdue' }));
+    },
+    'backup-overdue',
+  ],
+  ['an offer that lapsed', ({ controller }) => Object.assign(controller.last ?? {}, { outcome: 'lapsed' }), 'attempt-failed'],
   ['a refusal', ({ controller }) => Object.assign(controller.last ?? {}, { outcome: 'refused' }), 'attempt-failed'],
 ])('%s needs attention', (_what, change, code) => {
   expect(findings(changed(change)).map((finding) => finding.code)).toEqual([code]);
+});
+
+test.each<[string, (values: WithValues) => unknown]>([
+  [
+    'a young archive that nobody has read yet',
+    ({ archives }) => Object.assign(archives, { backups: [archive({ verification: 'pending', age_seconds: 26 * 3600 - 1 })] }),
+  ],
+  [
+    'a damaged archive before a good one',
+    ({ archives }) => Object.assign(archives, { backups: [archive({ verification: 'failed' }), archive()] }),
+  ],
+  [
+    'archives of which an old one was read',
+    ({ archives }) =>
+      Object.assign(archives, {
+        backups: [archive({ verification: 'unsupported', age_seconds: 200_000 }), archive({ age_seconds: 300_000 })],
+      }),
+  ],
+  ['archives but no job', ({ backup }) => Object.assign(backup, idleStatus)],
+  ['a mere notice', ({ problems }) => problems.problems.push(problem({ code: 'guest-elsewhere', severity: 'notice' }))],
+])('%s needs no attention', (_what, change) => {
+  expect(findings(changed(change))).toEqual([]);
+});
+
+/** The lines from a heading to the next empty one. */
+const under = (screen: string, heading: string): string[] =>
+  (screen.split(`${heading}\n`)[1] ?? '').split('\n\n')[0]?.trimEnd().split('\n') ?? [];
+
+test('problems: the worst first, how bad, since when, what to do; notices apart', () => {
+  const list = [
+    problem({ code: 'guest-elsewhere', severity: 'notice', sentence: 'The guest has moved.', next_step: '' }),
+    problem({ code: 'guest-absent', severity: 'warning', sentence: 'The guest was silent.', next_step: 'Look there.' }),
+    problem(),
+  ];
+  const screen = render(changed(({ problems }) => problems.problems.push(...list)));
+  expect(under(screen, 'What needs attention')).toEqual([
+    '  - There is no room for another backup. (critical; began 3 hours ago)',
+    '    next: Make room on the backup drive.',
+    '  - The guest was silent. (warning; began 3 hours ago)',
+    '    next: Look there.',
+    'Good to know',
+    '  - The guest has moved. (notice; began 3 hours ago)',
+  ]);
+});
+
+test('a notice does not make it unwell', () => {
+  const screen = render(changed(({ problems }) => problems.problems.push(problem({ severity: 'notice' }))));
+  expect(screen).toContain('All is well.\nGood to know\n  - There is no room');
+});
+
+test.each<[string, Partial<Archive>, string[]]>([
+  ['not read yet', { verification: 'pending' }, ['not yet', 'newest verified       1 day ago']],
+  [
+    'damaged',
+    { verification: 'failed', verification_error: 'it ends too early' },
+    ['NO, it is damaged: it ends too early', 'newest verified       1 day ago'],
+  ],
+  ['unreadable here', { verification: 'unsupported' }, ['no: archives of this kind cannot be read here']],
+])('the newest archive is %s', (_what, change, says) => {
+  const screen = render(
+    changed(({ archives }) => Object.assign(archives, { backups: [archive(change), archive({ age_seconds: 172_000 })] })),
+  );
+  const lines = under(screen, 'Archives').join('\n');
+  for (const text of says) expect(lines).toContain(text.replace('1 day', '47 hours'));
+});
+
+test('no archive; and more of them than one answer holds', () => {
+  expect(under(render(changed(({ archives }) => Object.assign(archives, { backups: [] }))), 'Archives')).toEqual([
+    '  how many              none, as listed 30 seconds ago',
+  ]);
+  expect(render(changed(({ archives }) => Object.assign(archives, { next: 'x' })))).toContain('2 or more, as listed');
+});
+
+test('one line for each mount that is not in the backup', () => {
+  const mounts = (['in-backup', 'excluded', 'bind', 'device', 'unknown'] as const).map((state, index) => ({
+    key: `mp${index}`,
+    storage: 'x',
+    mount_point: `/${state}`,
+    state,
+    reason: index === 4 ? '' : `because ${index}`,
+  }));
+  expect(under(render(changed(({ coverage }) => Object.assign(coverage, { mounts }))), "This guest's data").slice(2)).toEqual([
+    '  NOT in the backup     /excluded (mp1 on x): because 1',
+    '  NOT in the backup     /bind (mp2 on x): because 2',
+    '  NOT in the backup     /device (mp3 on x): because 3',
+    '  perhaps in it         /unknown (mp4 on x)',
+  ]);
+});
+
+test('an agent that lacks the new endpoints: that is said, nothing is well, and the rest is shown', () => {
+  const old = { known: false, code: 'not-found', error: 'The agent on the host is of an older version.' } as const;
+  const overview = { ...well(), archives: old, coverage: old, problems: old };
+  expect(findings(overview)).toEqual(
+    ['Which archives there are', 'What a backup leaves out', 'What is wrong with this guest or its host'].map((what) => ({
+      code: 'not-known',
+      sentence: `${what} is not known: ${old.error}`,
+      next: 'have the agent on the host brought up to date',
+    })),
+  );
+  const screen = render(overview);
+  expect(under(screen, "This guest's data")).toContain('  NOT in the backup     /mnt/photos (mp0)');
+  expect(under(screen, "This guest's data")).toContain(`  what is left out      not known: ${old.error}`);
+  expect(under(screen, 'Archives')).toEqual([`  not known: ${old.error}`]);
+  expect(screen).toContain('Last backup\n  state                 done');
 });
 
 test('a hold in the middle of a backup is as it should be', () => {
