@@ -94,8 +94,8 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
         meta:
           c.type === 'lxc'
             ? { './etc/vzdump/pct.conf': configText(), './etc/vzdump/pct.fw': '' }
-            : { './qemu-server.conf': configText() },
-        excludes: c.type === 'lxc',
+            : { 'qemu-server.conf': configText() },
+        type: c.type,
       },
       signal,
     );
