@@ -46,12 +46,29 @@ export interface Endpoint<Reply = unknown, Body = unknown, Query = unknown, Para
   readonly raw?: true;
   /** Whether the answer to such a query is held back (long poll): it counts as a stream. */
   readonly stream?: (query: Query) => boolean;
+  /** The answer never ends by itself: a stream of events, each of them a `reply`. */
+  readonly events?: true;
+}
+
+/** What an event is made of: its name, and what it says. */
+export interface NamedEvent {
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/** An endpoint that is answered by events. */
+export interface EventEndpoint<Event> extends Endpoint<Event, undefined, undefined, undefined> {
+  readonly events: true;
 }
 
 /** Types an endpoint by its schemas. */
 export const endpoint = <Reply, Body = undefined, Query = undefined, Params = undefined>(
   definition: Endpoint<Reply, Body, Query, Params>,
 ): Endpoint<Reply, Body, Query, Params> => definition;
+
+export const eventStream = <Event extends NamedEvent>(
+  definition: Pick<EventEndpoint<Event>, 'path' | 'access' | 'summary' | 'reply'>,
+): EventEndpoint<Event> => ({ ...definition, method: 'GET', events: true, stream: () => true });
 
 // biome-ignore lint/suspicious/noExplicitAny: the one place that means "an endpoint of whatever types"
 export type AnyEndpoint = Endpoint<any, any, any, any>;

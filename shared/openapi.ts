@@ -4,6 +4,14 @@ import { EnvelopeSchema } from './envelope.ts';
 
 const json = (schema: object) => ({ content: { 'application/json': { schema } } });
 
+/** Shown as a sequence of events; `data` of each is one line of JSON (OpenAPI has no words of its own for streams before 3.2). */
+const events = (schema: object) => ({ content: { 'text/event-stream': { schema } } });
+
+const answer = ({ events: streams, raw, reply }: AnyEndpoint) => {
+  if (streams) return events(reply);
+  return json(raw ? reply : inEnvelope(reply));
+};
+
 const inEnvelope = (reply: object) => ({
   ...EnvelopeSchema,
   properties: { ...(EnvelopeSchema as { properties?: object }).properties, data: reply },
@@ -26,7 +34,7 @@ const operation = (id: string, endpoint: AnyEndpoint) => ({
   parameters: [...parameters('path', endpoint.params), ...parameters('query', endpoint.query)],
   ...(endpoint.body ? { requestBody: { required: true, ...json(endpoint.body) } } : {}),
   responses: {
-    [endpoint.status ?? 200]: { description: 'Done.', ...json(endpoint.raw ? endpoint.reply : inEnvelope(endpoint.reply)) },
+    [endpoint.status ?? 200]: { description: 'Done.', ...answer(endpoint) },
     default: { description: 'Refused: `error` is a sentence for people, `code` a stable word.', ...json(EnvelopeSchema) },
   },
 });

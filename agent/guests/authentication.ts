@@ -12,6 +12,8 @@ import { bearer, hashSecret, parseToken, sameHash } from './tokens.ts';
 export interface Session {
   readonly vmid: number;
   readonly scopes: readonly Scope[];
+  /** False once the token was revoked, or the overlap after its replacement has ended. */
+  isLive(): boolean;
   /** Counts a held answer and calls `end` when the token is revoked meanwhile. The returned function gives it back. */
   openStream(end: (why: FelhomError) => void): () => void;
 }
@@ -102,6 +104,7 @@ export const createAuthentication = ({ registry, store, clock, journal, limits }
     return {
       vmid: token.guest.vmid,
       scopes: token.guest.scopes,
+      isLive: () => registry.isLive(token),
       openStream: (end) => {
         if (token.streams.size >= limits().streams) {
           throw new FelhomError('too-many-streams', `${limits().streams} answers are already being waited for with this token.`);

@@ -1,11 +1,50 @@
 /** The admin API: each endpoint and the service call that answers it. */
+import type { DutyOverview, PrunePlan, RestoreAdvice, VerifyState } from '#shared/wire/admin-backups';
+import type { Archives, ArchivesQuery } from '#shared/wire/archives';
+import type { BackupStarted, BackupStatus, StatusQuery } from '#shared/wire/backups';
+import type { Job } from '../backups/jobs.ts';
+import { startedView } from '../backups/view.ts';
 import type { Guests } from '../guests/service.ts';
+import type { Problem } from '../health/problems.ts';
+import { problemView } from '../health/view.ts';
 import type { AdminHandlers } from './routes.ts';
 
-export const adminHandlers = (guests: Guests): AdminHandlers => ({
+export interface AdminServices {
+  duty: {
+    run(vmid: number): Promise<BackupStarted>;
+    overview(): Promise<DutyOverview>;
+  };
+  backups: {
+    status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus>;
+    cancel(vmid: number, why: 'cancelled'): Promise<Job>;
+  };
+  archives: {
+    list(vmid: number, query: ArchivesQuery): Promise<Archives>;
+    protect(volid: string, on: boolean): Promise<{ volid: string; protected: boolean }>;
+    /** Begins, or joins what has begun. */
+    verify(volid: string): Promise<VerifyState>;
+    verifyState(volid: string): Promise<VerifyState>;
+    prune(vmid: number, options: { dryRun: boolean }): Promise<PrunePlan>;
+    restoreAdvice(volid: string): Promise<RestoreAdvice>;
+  };
+  problems: { list(): Problem[] };
+}
+
+export const adminHandlers = (guests: Guests, services: AdminServices): AdminHandlers => ({
   listGuests: () => guests.list(),
   enrollGuest: ({ params }) => guests.enroll(Number(params.vmid)),
   rotateGuest: ({ params, body }) => guests.rotate(Number(params.vmid), body.overlap_seconds),
   revokeGuest: ({ params }) => guests.revoke(Number(params.vmid)),
   removeGuest: ({ params }) => guests.remove(Number(params.vmid)),
+  listBackups: ({ query: { vmid, ...page } }) => services.archives.list(Number(vmid), page),
+  backupsDue: () => services.duty.overview(),
+  followBackup: ({ query: { vmid, ...query }, signal }) => services.backups.status(Number(vmid), query, signal),
+  runBackup: ({ body }) => services.duty.run(body.vmid),
+  cancelBackup: async ({ body }) => startedView(await services.backups.cancel(body.vmid, 'cancelled')),
+  protectBackup: ({ body }) => services.archives.protect(body.volid, body.on),
+  verifyBackup: ({ body }) => services.archives.verify(body.volid),
+  verifyProgress: ({ query }) => services.archives.verifyState(query.volid),
+  pruneBackups: ({ body }) => services.archives.prune(body.vmid, { dryRun: body.dry_run }),
+  restoreAdvice: ({ query }) => services.archives.restoreAdvice(query.volid),
+  listProblems: () => ({ problems: services.problems.list().map(problemView) }),
 });

@@ -5,11 +5,15 @@ import { connect } from 'node:net';
 import { basename } from 'node:path';
 import { ADMIN_API } from '#shared/wire/admin';
 import { adminSocketPath, fitsSocket } from '../config.ts';
+import { systemClock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
 import { ownDirectory } from '../ports/own-directory.ts';
 import { createApp, SERVER_OPTIONS } from './app.ts';
-import { type AnyHandler, mount } from './mount.ts';
-import type { AdminHandlers } from './routes.ts';
+import { mount } from './mount.ts';
+import type { AdminHandlers, AnyHandler } from './routes.ts';
+
+/** Lists of thousands of archives are no page of a web client: they go to the command line. */
+const ANSWER_BYTES = 16 * 1024 * 1024;
 
 export interface AdminServerPorts {
   runtimeDir: string;
@@ -37,6 +41,8 @@ export const createAdminServer = async ({ runtimeDir, handlers, journal }: Admin
     endpoints: ADMIN_API,
     handlers: handlers as Record<string, unknown> as Record<string, AnyHandler>,
     authenticate: () => null,
+    answerBytes: ANSWER_BYTES,
+    clock: systemClock,
     journal,
   });
   await app.ready();

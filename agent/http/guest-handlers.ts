@@ -2,15 +2,26 @@
 import type { Scope } from '#shared/ids';
 import { openapi } from '#shared/openapi';
 import { GUEST_API } from '#shared/wire/api';
+import type { Archives, ArchivesQuery } from '#shared/wire/archives';
+import type { BackupDue, BackupStarted, BackupStatus, StartBackup, StatusQuery } from '#shared/wire/backups';
 import type { Identity } from '#shared/wire/identity';
-import type { Backups } from '../backups/service.ts';
 import type { DiskService } from '../disks/service.ts';
+import type { Problem } from '../health/problems.ts';
+import { problemView } from '../health/view.ts';
 import type { Metrics } from '../metrics/service.ts';
 import type { GuestStorageService } from '../storage/service.ts';
+import type { EventHub } from './event-hub.ts';
 import type { GuestHandlers } from './routes.ts';
 
 export interface GuestServices {
-  backups: Pick<Backups, 'due' | 'start' | 'status'>;
+  duty: {
+    due(vmid: number): Promise<BackupDue>;
+    start(vmid: number, body: StartBackup): Promise<BackupStarted>;
+  };
+  backups: { status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus> };
+  archives: { list(vmid: number, query: ArchivesQuery): Promise<Archives> };
+  problems: { list(vmid: number): Problem[] };
+  events: EventHub;
   disks: DiskService;
   metrics: Pick<Metrics, 'read'>;
   storage: GuestStorageService;
@@ -18,7 +29,8 @@ export interface GuestServices {
   agent: Omit<Identity, 'vmid' | 'scopes'>;
 }
 
-export const guestHandlers = ({ backups, disks, metrics, storage, agent }: GuestServices): GuestHandlers => {
+export const guestHandlers = (services: GuestServices): GuestHandlers => {
+  const { duty, backups, archives, problems, events, disks, metrics, storage, agent } = services;
   const { version, host_scope, node, fingerprints } = agent;
   const document = openapi(GUEST_API, version);
   return {
@@ -26,13 +38,17 @@ export const guestHandlers = ({ backups, disks, metrics, storage, agent }: Guest
     getOpenapi: () => document,
     getIdentity: ({ guest: { vmid, scopes } }) => ({ version, host_scope, node, fingerprints, vmid, scopes: scopes as Scope[] }),
     getStorage: ({ guest }) => storage.list(guest.vmid),
-    getBackupDue: ({ guest }) => backups.due(guest.vmid),
-    startBackup: ({ guest, body }) => backups.start(guest.vmid, body),
+    getBackupDue: ({ guest }) => duty.due(guest.vmid),
+    startBackup: ({ guest, body }) => duty.start(guest.vmid, body),
     getBackupStatus: ({ guest, query, signal }) => backups.status(guest.vmid, query, signal),
+    getBackups: ({ guest, query }) => archives.list(guest.vmid, query),
+    getCoverage: ({ guest }) => storage.coverage(guest.vmid),
     listDisks: ({ guest }) => disks.list(guest.vmid),
     assignDisk: () => disks.assign(),
     ejectDisk: () => disks.eject(),
     formatDisk: () => disks.format(),
     getHostMetrics: ({ guest }) => metrics.read(guest.vmid),
+    getProblems: ({ guest }) => ({ vmid: guest.vmid, problems: problems.list(guest.vmid).map(problemView) }),
+    getEvents: ({ guest, signal }, send) => events.follow(guest, send, signal),
   };
 };

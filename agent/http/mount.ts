@@ -1,13 +1,17 @@
 /** Mounts endpoint values on Fastify: one way from a request to its answer, whatever the endpoint. */
+import { randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '#shared/clock';
 import type { AnyEndpoint } from '#shared/endpoint';
 import { success } from '#shared/envelope';
 import { FelhomError } from '#shared/errors';
 import type { Session } from '../guests/authentication.ts';
 import type { Journal } from '../ports/journal.ts';
 import { JSON_TYPE, refuse } from './answer.ts';
+import { HandlerCall, Held } from './call.ts';
+import { type EventRunPorts, runEvents } from './event-run.ts';
 import { faultOf } from './faults.ts';
-import type { Call, Caller } from './routes.ts';
+import type { AnyHandler } from './routes.ts';
 import { envelopeOf, forReplies, repair } from './serialize.ts';
 
 declare module 'fastify' {
@@ -20,19 +24,16 @@ declare module 'fastify' {
   }
 }
 
-/** Clients in the field read 1 MiB at most; half of it is the contract. */
-const ANSWER_BYTES = 512 * 1024;
-
 const ANSWER_HEADERS = { 'content-type': JSON_TYPE, 'cache-control': 'no-store' };
-
-// biome-ignore lint/suspicious/noExplicitAny: handlers of whatever endpoint; their own types are checked where they are made
-export type AnyHandler = (call: Call<any> & { guest: Caller }) => unknown;
 
 export interface Mounted {
   endpoints: Record<string, AnyEndpoint>;
   handlers: Record<string, AnyHandler>;
   /** Throws the refusal; null for endpoints without a token. */
   authenticate: (endpoint: AnyEndpoint, request: FastifyRequest) => Session | null;
+  /** A longer answer is a mistake of ours and is not sent. */
+  answerBytes: number;
+  clock: Clock;
   journal: Journal;
 }
 
@@ -41,8 +42,10 @@ export interface Mount {
   abortAll(): void;
 }
 
-export const mount = (app: FastifyInstance, { endpoints, handlers, authenticate, journal }: Mounted): Mount => {
+export const mount = (app: FastifyInstance, mounted: Mounted): Mount => {
+  const { endpoints, handlers, journal } = mounted;
   const live = new Set<AbortController>();
+  const nextId = eventIds();
 
   const sendRefusal = (request: FastifyRequest, reply: FastifyReply, endpoint: AnyEndpoint | null, error: unknown): void => {
     const fault = faultOf(error);
@@ -74,7 +77,7 @@ export const mount = (app: FastifyInstance, { endpoints, handlers, authenticate,
   for (const [name, endpoint] of Object.entries(endpoints)) {
     const handler = handlers[name];
     if (handler === undefined) throw new Error(`the endpoint ${name} has no handler`);
-    mountOne(app, { endpoint, handler, authenticate, sendRefusal, journal, live });
+    mountOne(app, { ...mounted, endpoint, handler, sendRefusal, live, nextId });
   }
 
   app.setNotFoundHandler((request, reply) => {
@@ -102,16 +105,20 @@ const pathMatches = (template: string, path: string): boolean => {
   return segments.length === wanted.length && wanted.every((want, index) => want.startsWith('{') || want === segments[index]);
 };
 
-interface One {
-  endpoint: AnyEndpoint;
-  handler: AnyHandler;
-  authenticate: Mounted['authenticate'];
-  sendRefusal: (request: FastifyRequest, reply: FastifyReply, endpoint: AnyEndpoint, error: unknown) => void;
-  journal: Journal;
-  live: Set<AbortController>;
-}
+/** Numbers that show a client another start of the agent, as a status's revision does. Nothing is replayed by them. */
+const eventIds = (): (() => string) => {
+  const epoch = randomBytes(4).toString('hex');
+  let count = 0;
+  return () => {
+    count += 1;
+    return `${epoch}.${count}`;
+  };
+};
 
-const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendRefusal, journal, live }: One): void => {
+interface One extends Omit<Mounted, 'endpoints' | 'handlers'>, EventRunPorts {}
+
+const mountOne = (app: FastifyInstance, one: One): void => {
+  const { endpoint, handler, authenticate, sendRefusal, answerBytes, journal, live } = one;
   const status = endpoint.status ?? 200;
   const schema = endpoint.raw ? forReplies(endpoint.reply as object) : envelopeOf(endpoint.reply);
 
@@ -131,8 +138,8 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
   const send = (request: FastifyRequest, reply: FastifyReply, data: unknown): void => {
     if (reply.sent) return;
     const text = render(reply, data);
-    if (text.length * 3 > ANSWER_BYTES && Buffer.byteLength(text) > ANSWER_BYTES) {
-      sendRefusal(request, reply, endpoint, new Error(`the answer of ${endpoint.path} would exceed ${ANSWER_BYTES} bytes`));
+    if (text.length * 3 > answerBytes && Buffer.byteLength(text) > answerBytes) {
+      sendRefusal(request, reply, endpoint, new Error(`the answer of ${endpoint.path} would exceed ${answerBytes} bytes`));
       return;
     }
     reply.code(status).headers(ANSWER_HEADERS).send(text);
@@ -173,7 +180,7 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
       ...(endpoint.params === undefined ? {} : { params: endpoint.params }),
       ...(endpoint.query === undefined ? {} : { querystring: endpoint.query }),
       ...(endpoint.body === undefined ? {} : { body: endpoint.body }),
-      response: { [status]: schema },
+      ...(endpoint.events ? {} : { response: { [status]: schema } }),
     },
     onRequest: (request, _reply, done) => {
       try {
@@ -186,7 +193,7 @@ const mountOne = (app: FastifyInstance, { endpoint, handler, authenticate, sendR
       }
     },
     ...(endpoint.body === undefined ? {} : { preValidation: scopeAfterBody(endpoint) }),
-    handler: run,
+    handler: endpoint.events ? runEvents(one) : run,
   });
 };
 
@@ -213,72 +220,3 @@ const checkScope = (endpoint: AnyEndpoint, session: Session | null): void => {
 
 const mayCall = ({ access }: AnyEndpoint, session: Session | null): boolean =>
   access === 'public' || access === 'admin' || access === 'token' || session?.scopes.includes(access) === true;
-
-/**
- * What a handler is given. A class, since a getter in an object literal would give each request's object a shape of its own:
- * measured, that halves the requests per second.
- */
-class HandlerCall implements Call<AnyEndpoint> {
-  readonly body: Call<AnyEndpoint>['body'];
-  readonly query: Call<AnyEndpoint>['query'];
-  readonly params: Call<AnyEndpoint>['params'];
-  /** A public endpoint's handler never reads it. */
-  readonly guest: Caller;
-  readonly #held: Held;
-
-  constructor(request: FastifyRequest, held: Held) {
-    this.body = request.body;
-    this.query = request.query;
-    this.params = request.params;
-    this.guest = request.session as Caller;
-    this.#held = held;
-  }
-
-  get signal(): AbortSignal {
-    return this.#held.signal();
-  }
-}
-
-/** What may end a request before its answer: its abort signal, made only for handlers that look at it, and its stream's place. */
-class Held {
-  readonly #reply: FastifyReply;
-  readonly #live: Set<AbortController>;
-  #controller: AbortController | null = null;
-  #giveBack: (() => unknown) | null = null;
-  #clientGone: (() => void) | null = null;
-
-  constructor(reply: FastifyReply, live: Set<AbortController>) {
-    this.#reply = reply;
-    this.#live = live;
-  }
-
-  signal(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController();
-      this.#live.add(this.#controller);
-      this.#clientGone = () => {
-        this.abort();
-        this.over();
-      };
-      this.#reply.raw.once('close', this.#clientGone);
-    }
-    return this.#controller.signal;
-  }
-
-  abort(): void {
-    this.#controller?.abort();
-  }
-
-  /** Called once, when the answer is on its way or nobody waits for it. */
-  whenOver(call: () => unknown): void {
-    this.#giveBack = call;
-  }
-
-  over(): void {
-    this.#giveBack?.();
-    this.#giveBack = null;
-    if (this.#controller === null) return;
-    this.#live.delete(this.#controller);
-    if (this.#clientGone) this.#reply.raw.off('close', this.#clientGone);
-  }
-}

@@ -6,9 +6,12 @@ import type { Guests } from '../guests/service.ts';
 import type { Journal } from '../ports/journal.ts';
 import { createApp, SERVER_OPTIONS } from './app.ts';
 import { createCrowd, openGate } from './gate.ts';
-import { type AnyHandler, mount } from './mount.ts';
-import type { GuestHandlers } from './routes.ts';
+import { mount } from './mount.ts';
+import type { AnyHandler, GuestHandlers } from './routes.ts';
 import { admits, type InterfaceAddress } from './source.ts';
+
+/** Clients in the field read 1 MiB at most; half of it is the contract. */
+const ANSWER_BYTES = 512 * 1024;
 
 export interface GuestServerPorts {
   listen: readonly { address: string; port: number }[];
@@ -48,6 +51,8 @@ export const createGuestServer = async (ports: GuestServerPorts): Promise<GuestS
             instance: single(headers['felhom-instance']),
             source: socket.remoteAddress ?? '',
           }),
+    answerBytes: ANSWER_BYTES,
+    clock,
     journal,
   });
   await app.ready();

@@ -2,10 +2,12 @@
 
 import type { Clock } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
+import type { Coverage } from '#shared/wire/archives';
 import type { GuestMount, GuestStorage } from '#shared/wire/storage';
 import { ageSeconds, type Collector, createCollector, LateError, type Reading } from '../collector.ts';
 import { forGuest, type GuestResource, type Proxmox, ProxmoxError, type StorageConfig } from '../ports/proxmox.ts';
 import { classOfPath, classOfStorage, type DriveClass, type Drives } from './class.ts';
+import { guestCoverage } from './coverage.ts';
 import type { NodeView } from './node-view.ts';
 import { guestVolumes, type Volume } from './volumes.ts';
 
@@ -16,6 +18,12 @@ export interface GuestStoragePorts {
 }
 
 const TIMING = { deadlineMs: 7_000, keepMs: 5_000 };
+
+/** A guest's configuration, read for both of its uses. */
+interface Found {
+  mounts: GuestMount[];
+  coverage: Coverage['mounts'];
+}
 
 /** Answers about the guest itself: newer than anything that was known of it before. */
 const isFinal = (failure: unknown): failure is FelhomError =>
@@ -44,7 +52,7 @@ const classOf = (drives: Drives | null, configs: readonly StorageConfig[] | null
 };
 
 export const createGuestStorage = ({ clock, proxmox, view }: GuestStoragePorts) => {
-  const collectors = new Map<number, Collector<GuestMount[]>>();
+  const collectors = new Map<number, Collector<Found>>();
 
   const find = async (vmid: number): Promise<GuestResource> => {
     const guest = freshValue(await view.resources.read()).guests.find((one) => one.vmid === vmid);
@@ -53,36 +61,47 @@ export const createGuestStorage = ({ clock, proxmox, view }: GuestStoragePorts) 
     return guest;
   };
 
-  const collect = async (vmid: number): Promise<GuestMount[]> => {
+  const collect = async (vmid: number): Promise<Found> => {
     const { type } = await find(vmid);
     const [config, storages, drives] = await Promise.all([
       proxmox.guestConfig(type, vmid),
       view.storages.read(),
       view.drives.read(),
     ]);
-    return guestVolumes(type, config).map((volume) => ({
+    const mounts = guestVolumes(type, config).map((volume) => ({
       key: volume.key,
       storage: volume.storage,
       mount_point: volume.mountPoint,
       class: classOf(drives.value, storages.value, volume),
       backup: volume.backup,
     }));
+    return { mounts, coverage: guestCoverage(type, config) };
   };
 
-  const collectorOf = (vmid: number): Collector<GuestMount[]> => {
+  const collectorOf = (vmid: number): Collector<Found> => {
     const known = collectors.get(vmid) ?? createCollector(clock, TIMING, () => collect(vmid));
     collectors.set(vmid, known);
     return known;
   };
 
-  /** The last known mounts with their age where Proxmox cannot be asked; an error where nothing was ever known. */
-  const list = async (vmid: number): Promise<GuestStorage> => {
+  /** The last known with its age where Proxmox cannot be asked; an error where nothing was ever known. */
+  const read = async (vmid: number): Promise<Found & { age_seconds: number | null }> => {
     const { value, ageMs, failure } = await collectorOf(vmid).read();
     if (isFinal(failure)) throw failure;
     if (value === null) throw unanswered(failure);
-    return { vmid, mounts: value, age_seconds: ageSeconds(ageMs) };
+    return { ...value, age_seconds: ageSeconds(ageMs) };
   };
 
-  return { list };
+  const list = async (vmid: number): Promise<GuestStorage> => {
+    const { mounts, age_seconds } = await read(vmid);
+    return { vmid, mounts, age_seconds };
+  };
+
+  const coverage = async (vmid: number): Promise<Coverage> => {
+    const { coverage: mounts, age_seconds } = await read(vmid);
+    return { vmid, mounts, age_seconds };
+  };
+
+  return { list, coverage };
 };
 export type GuestStorageService = ReturnType<typeof createGuestStorage>;

@@ -3,6 +3,19 @@ import { Type } from 'typebox';
 import { Bootstrap } from '../bootstrap.ts';
 import { endpoint, type Typed, type TypeOf, typed } from '../endpoint.ts';
 import { Scope, Timestamp, Vmid } from '../ids.ts';
+import {
+  backupsDue,
+  cancelBackup,
+  followBackup,
+  listBackups,
+  listProblems,
+  protectBackup,
+  pruneBackups,
+  restoreAdvice,
+  runBackup,
+  verifyBackup,
+  verifyProgress,
+} from './admin-backups.ts';
 import { nullable } from './values.ts';
 
 export const GuestParams = typed(Type.Object({ vmid: Type.String({ pattern: '^[1-9][0-9]{2,8}$' }) }));
@@ -70,4 +83,22 @@ export const removeGuest = endpoint({
   reply: typed(Type.Object({ vmid: Vmid })),
 });
 
-export const ADMIN_API = { listGuests, enrollGuest, rotateGuest, revokeGuest, removeGuest };
+/** The whole admin API. */
+export const ADMIN_API = {
+  listGuests,
+  enrollGuest,
+  rotateGuest,
+  revokeGuest,
+  removeGuest,
+  listBackups,
+  backupsDue,
+  followBackup,
+  runBackup,
+  cancelBackup,
+  protectBackup,
+  verifyBackup,
+  verifyProgress,
+  pruneBackups,
+  restoreAdvice,
+  listProblems,
+};

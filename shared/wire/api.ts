@@ -1,8 +1,11 @@
 /** The whole guest API. A new endpoint is one entry here; the compiler then asks the agent for its handler. */
+import { getBackups, getCoverage } from './archives.ts';
 import { getBackupDue, getBackupStatus, startBackup } from './backups.ts';
 import { assignDisk, ejectDisk, formatDisk, listDisks } from './disks.ts';
+import { getEvents } from './events.ts';
 import { getHealthz, getIdentity, getOpenapi } from './identity.ts';
 import { getHostMetrics } from './metrics.ts';
+import { getProblems } from './problems.ts';
 import { getStorage } from './storage.ts';
 
 export const GUEST_API = {
@@ -13,9 +16,13 @@ export const GUEST_API = {
   getBackupDue,
   startBackup,
   getBackupStatus,
+  getBackups,
+  getCoverage,
   listDisks,
   assignDisk,
   ejectDisk,
   formatDisk,
   getHostMetrics,
+  getProblems,
+  getEvents,
 };

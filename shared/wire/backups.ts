@@ -58,34 +58,41 @@ export const startBackup = endpoint({
   reply: BackupStarted,
 });
 
+const JOB = {
+  vmid: Vmid,
+  phase: Phase,
+  /** Empty while no backup was ever started. */
+  job_id: Type.String(),
+  /** Why it failed; empty otherwise. */
+  error: Type.String(),
+  /** When the agent saw that the data in the archive is fixed: from then on applications may write again. */
+  consistency_point_at: nullable(Timestamp),
+  mode: nullable(BackupMode),
+  progress: nullable(Fraction),
+  /** True where `progress` was guessed from the size of the last archive. */
+  progress_estimated: Type.Boolean(),
+  eta_seconds: nullable(Type.Integer()),
+  /** How long the whole guest stood still. */
+  frozen_seconds: nullable(Type.Integer()),
+  /** Proxmox's task. */
+  upid: Type.String(),
+  /** The archive's volume id. */
+  archive: Type.String(),
+  size_bytes: nullable(Type.Integer()),
+  started_at: nullable(Timestamp),
+  finished_at: nullable(Timestamp),
+  warnings: Type.Array(Type.String()),
+  label: nullable(Label),
+};
+
+/** A backup as events carry it. */
+export const BackupJob = Type.Object(JOB);
+
 export const BackupStatus = typed(
   Type.Object({
-    vmid: Vmid,
-    phase: Phase,
-    /** Empty while no backup was ever started. */
-    job_id: Type.String(),
-    /** Why it failed; empty otherwise. */
-    error: Type.String(),
+    ...JOB,
     /** Opaque; any difference means news. Changes its beginning when the agent restarts. */
     revision: Type.String(),
-    /** When the agent saw that the data in the archive is fixed: from then on applications may write again. */
-    consistency_point_at: nullable(Timestamp),
-    mode: nullable(BackupMode),
-    progress: nullable(Fraction),
-    /** True where `progress` was guessed from the size of the last archive. */
-    progress_estimated: Type.Boolean(),
-    eta_seconds: nullable(Type.Integer()),
-    /** How long the whole guest stood still. */
-    frozen_seconds: nullable(Type.Integer()),
-    /** Proxmox's task. */
-    upid: Type.String(),
-    /** The archive's volume id. */
-    archive: Type.String(),
-    size_bytes: nullable(Type.Integer()),
-    started_at: nullable(Timestamp),
-    finished_at: nullable(Timestamp),
-    warnings: Type.Array(Type.String()),
-    label: nullable(Label),
   }),
 );
 export type BackupStatus = TypeOf<typeof BackupStatus>;

@@ -51,9 +51,9 @@ export interface TestAgent {
 
 /** Looks a handler up when it is called, so that tests can replace it. */
 const lateBound = (handlers: GuestHandlers): GuestHandlers => {
-  const table = handlers as unknown as Record<string, (call: unknown) => unknown>;
+  const table = handlers as unknown as Record<string, (call: unknown, send: unknown) => unknown>;
   return Object.fromEntries(
-    Object.keys(table).map((name) => [name, (call: unknown) => table[name]?.(call)]),
+    Object.keys(table).map((name) => [name, (call: unknown, send: unknown) => table[name]?.(call, send)]),
   ) as unknown as GuestHandlers;
 };
 
@@ -108,9 +108,13 @@ export const startTestAgent = async ({
   const handlers = guestHandlers({
     agent,
     disks: createDisks(),
-    backups: { due: unused, start: unused, status: unused },
+    duty: { due: unused, start: unused },
+    backups: { status: unused },
+    archives: { list: unused },
+    problems: { list: unused },
+    events: { follow: unused },
     metrics: { read: unused },
-    storage: { list: unused },
+    storage: { list: unused, coverage: unused },
   });
   const server = await createGuestServer({
     listen: [{ address: '127.0.0.1', port: 0 }],

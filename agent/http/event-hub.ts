@@ -1,0 +1,79 @@
+/** What guests are told as it happens: the changes that the concepts publish, each to the guests it concerns. */
+import type { NamedEvent } from '#shared/endpoint';
+import type { BackupStatus, StatusQuery } from '#shared/wire/backups';
+import type { GuestEvent } from '#shared/wire/events';
+import type { Job } from '../backups/jobs.ts';
+import { statusView } from '../backups/view.ts';
+import type { Problem, ProblemChange } from '../health/problems.ts';
+import { problemView } from '../health/view.ts';
+import type { Caller, Send } from './routes.ts';
+
+export interface EventSources {
+  backups: {
+    status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus>;
+    onChange(listener: (job: Job) => void): void;
+  };
+  problems: {
+    list(vmid: number): Problem[];
+    onChange(listener: (change: ProblemChange) => void): void;
+  };
+}
+
+interface Listener {
+  guest: Caller;
+  tell: (event: GuestEvent) => void;
+}
+
+export type EventHub = ReturnType<typeof createEventHub>;
+
+const seesBackups = ({ scopes }: Caller): boolean => scopes.includes('backup');
+
+/** A revision is for the long poll: events tell the news themselves. */
+const withoutRevision = ({ revision: _, ...job }: BackupStatus) => job;
+
+/** Of one thing only the newest counts. */
+const subjectOf = ({ event, data }: GuestEvent & NamedEvent): string =>
+  event === 'problem' ? `${data.problem.code} ${data.problem.vmid}` : event;
+
+export const createEventHub = ({ backups, problems }: EventSources) => {
+  const listeners = new Set<Listener>();
+
+  backups.onChange((job) => {
+    const event: GuestEvent = { event: 'job', data: withoutRevision(statusView(job.vmid, job, '')) };
+    for (const { guest, tell } of listeners) if (guest.vmid === job.vmid && seesBackups(guest)) tell(event);
+  });
+
+  problems.onChange(({ kind, problem }) => {
+    const event: GuestEvent = { event: 'problem', data: { change: kind, problem: problemView(problem) } };
+    for (const { guest, tell } of listeners) if (problem.vmid === null || problem.vmid === guest.vmid) tell(event);
+  });
+
+  const hello = async (guest: Caller, signal: AbortSignal): Promise<GuestEvent> => {
+    const { vmid } = guest;
+    const job = seesBackups(guest) ? withoutRevision(await backups.status(vmid, {}, signal)) : null;
+    return { event: 'hello', data: { vmid, job, problems: problems.list(vmid).map(problemView) } };
+  };
+
+  /** Resolves when `signal` is aborted. What changes while the first event is made is told right after it. */
+  const follow = async (guest: Caller, send: Send<GuestEvent>, signal: AbortSignal): Promise<void> => {
+    const meanwhile = new Map<string, GuestEvent>();
+    const listener: Listener = { guest, tell: (event) => void meanwhile.set(subjectOf(event), event) };
+    listeners.add(listener);
+    try {
+      send(await hello(guest, signal));
+      for (const event of meanwhile.values()) send(event);
+      listener.tell = send;
+      await aborted(signal);
+    } finally {
+      listeners.delete(listener);
+    }
+  };
+
+  return { follow };
+};
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
