@@ -1,250 +1,162 @@
-/** Carries one backup job to its end: asks Proxmox once, finds the task again when that is in doubt, follows it, judges it. */
-
+/** Carries one backup job of ours to its end: asks Proxmox once, follows the task, stops it when asked to, judges it. */
+import type { Problems } from '#agent/health/problems';
 import type { Journal } from '#agent/ports/journal';
-import { type BackupVolume, type Proxmox, ProxmoxError, type TaskRow, type VzdumpRequest } from '#agent/ports/proxmox';
-import type { LogFollower, TaskLog } from '#agent/ports/task-log';
-import type { Clock } from '#shared/clock';
-import { sleep } from '#shared/clock';
-import type { Job, Jobs } from './jobs.ts';
-import { labelOf } from './label.ts';
+import type { Proxmox, VzdumpRequest } from '#agent/ports/proxmox';
+import { type Clock, sleep } from '#shared/clock';
+import type { Book } from './book.ts';
+import type { createCleanUp } from './clean-up.ts';
+import type { createFreeze } from './freeze.ts';
+import type { Job } from './jobs.ts';
+import { type createJudge, failed } from './judge.ts';
+import type { createLaunch } from './launch.ts';
 import { type LogFacts, NOTHING_READ, readLine } from './log.ts';
-import { archiveOf, candidatesOf, earliestStart, outcomeOf, volidOf } from './outcome.ts';
-import {
-  ARCHIVE_MISSING,
-  failureSentence,
-  LISTING_UNKNOWN,
-  LOG_UNKNOWN,
-  LOG_UNREADABLE,
-  NEVER_STARTED,
-  refusalSentence,
-  TASK_LOST,
-  warningForGuest,
-} from './sentences.ts';
+import type { Companion } from './run.ts';
+import type { TaskEnd, Tasks } from './task.ts';
 
 export interface CarryPorts {
-  proxmox: Proxmox;
-  taskLog: TaskLog;
+  proxmox: Pick<Proxmox, 'stopTask'>;
   clock: Clock;
   journal: Journal;
-  jobs: Jobs;
-  /** Makes a job's new state visible. */
-  publish: (job: Job) => void;
-  /** Aborted when the agent stops: the job is left as it stands, for the next start to resume. */
+  problems: Pick<Problems, 'raise' | 'clear'>;
+  book: Book;
+  launcher: ReturnType<typeof createLaunch>;
+  follow: Tasks;
+  judge: ReturnType<typeof createJudge>;
+  freeze: ReturnType<typeof createFreeze>;
+  cleanUp: ReturnType<typeof createCleanUp>;
+  companions: readonly Companion[];
   closing: AbortSignal;
 }
 
-/** pveproxy gives up on its daemon after 30 s while the work goes on: a task may appear that late. */
-const SEARCH = { everyMs: 2000, forMs: 60_000 };
-const STATUS_MS = 3000;
-/** The worker still has to end after it wrote its TASK line. */
-const STATUS_AFTER_END_MS = 200;
-const AWAY = { firstMs: 2000, mostMs: 30_000 };
-const LOST = { times: 3, everyMs: 2000 };
-const RETRY = { times: 3, everyMs: 2000 };
-const SAVE_RETRY_MS = 5000;
-const SAVE_PATIENCE_MS = 2000;
+/** Proxmox gives a task five seconds to end before it kills it. */
+const STOP_AGAIN_MS = 10_000;
+const STOP_RETRY_MS = 2000;
 
-/** Null: the agent stops. */
-type Stopped = null;
-/** The task, or why there is none. */
-type Launched = { upid: string; startedAt: number } | { sentence: string };
-
-export const createCarrier = ({ proxmox, taskLog, clock, journal, jobs, publish, closing }: CarryPorts) => {
-  const pause = (ms: number) => sleep(clock, ms, closing);
+export const createCarrier = (ports: CarryPorts) => {
+  const { proxmox, clock, journal, problems, book, launcher, follow, judge, freeze, cleanUp, companions, closing } = ports;
+  /** Aborted when a job is to be stopped. */
+  const stops = new Map<string, AbortController>();
   const fieldsOf = ({ jobId, vmid, upid }: Job) => ({ job: jobId, vmid, upid });
 
-  const unsaved = new Map<string, Job>();
-  /** Writes the row. A full disk never ends a backup: what could not be written is tried again, unless a newer state was. */
-  const keep = async (job: Job): Promise<void> => {
-    unsaved.set(job.jobId, job);
-    for (let tries = 1; unsaved.get(job.jobId) === job; tries += 1) {
+  /** Asks Proxmox to end the task, from the moment that this is wanted until it has ended. */
+  const stopWhenAsked = async (job: Job, asked: AbortSignal, over: AbortSignal, hurry: AbortController): Promise<void> => {
+    await Promise.race([aborted(asked), aborted(over)]);
+    while (!over.aborted) {
       try {
-        await jobs.save(job);
-        if (unsaved.get(job.jobId) === job) unsaved.delete(job.jobId);
+        await proxmox.stopTask(job.upid);
+        hurry.abort();
+        await sleep(clock, STOP_AGAIN_MS, over);
       } catch (error) {
-        if (tries === 1) journal('error', 'A backup job could not be recorded.', { ...fieldsOf(job), why: String(error) });
-        if (closing.aborted) return;
-        await pause(SAVE_RETRY_MS);
+        journal('warning', 'Proxmox could not be asked to stop a backup.', { ...fieldsOf(job), why: String(error) });
+        await sleep(clock, STOP_RETRY_MS, over);
       }
     }
-  };
-  /** Goes on without the row where it cannot be written at once. */
-  const keepSoon = async (job: Job): Promise<void> => {
-    const kept = new AbortController();
-    await Promise.race([keep(job).finally(() => kept.abort()), sleep(clock, SAVE_PATIENCE_MS, kept.signal)]);
-  };
-
-  /** Undefined: there is none. `begun` is monotonic: the wall clock may have been set back since the intent. */
-  const findTask = async (job: Job, begun: number): Promise<TaskRow | undefined | Stopped> => {
-    const end = clock.monotonic() + SEARCH.forMs;
-    while (!closing.aborted) {
-      const last = clock.monotonic() >= end;
-      const since = earliestStart(Math.min(job.createdAt, clock.now() - (clock.monotonic() - begun)));
-      try {
-        const tasks = await proxmox.vzdumpTasks(job.vmid, since);
-        for (const task of candidatesOf(tasks, job, proxmox.tokenName, since))
-          if (!(await jobs.knowsTask(task.upid))) return task;
-        if (last) return undefined;
-      } catch (error) {
-        if (last) journal('warning', 'Proxmox cannot be asked what became of a backup.', { job: job.jobId, why: String(error) });
-      }
-      await pause(last ? AWAY.mostMs : SEARCH.everyMs);
-    }
-    return null;
-  };
-
-  /** Asks Proxmox, once. */
-  const launch = async (job: Job, request: VzdumpRequest): Promise<Launched | Stopped> => {
-    const begun = clock.monotonic();
-    try {
-      return { upid: await proxmox.startVzdump(request), startedAt: clock.now() };
-    } catch (error) {
-      journal('warning', 'Proxmox did not confirm a backup.', { ...fieldsOf(job), why: String(error) });
-      if (error instanceof ProxmoxError && error.effect === 'never') return { sentence: refusalSentence(error) };
-      return retrieve(job, begun);
-    }
-  };
-
-  const retrieve = async (job: Job, begun: number): Promise<Launched | Stopped> => {
-    const task = await findTask(job, begun);
-    if (!task) return task === null ? null : { sentence: NEVER_STARTED };
-    return { upid: task.upid, startedAt: Math.max(job.createdAt, task.starttime * 1000) };
-  };
-
-  /** Undefined: Proxmox does not know the task. `hurry` is aborted when the log has said its last word. */
-  const awaitExit = async (job: Job, hurry: AbortSignal): Promise<string | undefined | Stopped> => {
-    let lost = 0;
-    let awayMs = AWAY.firstMs;
-    let hurriedMs = STATUS_AFTER_END_MS;
-    while (!closing.aborted) {
-      let waitMs = STATUS_MS;
-      try {
-        const status = await proxmox.taskStatus(job.upid);
-        if (status && !status.running) return status.exitstatus ?? 'unexpected status';
-        lost = status ? 0 : lost + 1;
-        if (lost >= LOST.times) return undefined;
-        awayMs = AWAY.firstMs;
-        if (!status) waitMs = LOST.everyMs;
-      } catch (error) {
-        if (awayMs === AWAY.firstMs)
-          journal('warning', 'Proxmox cannot be asked about a backup.', { ...fieldsOf(job), why: String(error) });
-        waitMs = awayMs;
-        awayMs = Math.min(awayMs * 2, AWAY.mostMs);
-      }
-      if (!hurry.aborted) await sleep(clock, waitMs, hurry);
-      else {
-        await pause(Math.min(hurriedMs, waitMs));
-        hurriedMs *= 2;
-      }
-    }
-    return null;
-  };
-
-  const finishLog = async (follower: LogFollower): Promise<boolean> => {
-    for (let tries = 1; tries <= RETRY.times && !closing.aborted; tries += 1) {
-      try {
-        await follower.finish();
-        return true;
-      } catch {
-        await pause(RETRY.everyMs);
-      }
-    }
-    follower.stop();
-    return false;
-  };
-
-  /** Undefined: it is not there. */
-  const findArchive = async (job: Job, name: string): Promise<BackupVolume | undefined | 'unknown'> => {
-    let found: BackupVolume | undefined | 'unknown' = 'unknown';
-    for (let tries = 1; tries <= RETRY.times && !closing.aborted; tries += 1) {
-      if (tries > 1) await pause(RETRY.everyMs);
-      try {
-        found = archiveOf(await proxmox.backupVolumes(job.storage, job.vmid), job, name);
-        if (found) return found;
-      } catch (error) {
-        journal('warning', 'The backup storage could not be listed.', { ...fieldsOf(job), why: String(error) });
-      }
-    }
-    return found;
   };
 
   /** Follows the task from its first line to its exit status. */
-  const follow = async (start: Job): Promise<void> => {
-    let job = start;
+  const followJob = async (job: Job, asked: AbortSignal): Promise<void> => {
     let facts = NOTHING_READ;
+    const over = new AbortController();
     const hurry = new AbortController();
-    const hasten = () => hurry.abort();
-    closing.addEventListener('abort', hasten);
-    const follower = taskLog.follow(job.upid, (line) => {
-      facts = readLine(facts, line);
-      const change = changeBy(facts, job, clock.now());
-      if (change) {
-        const isPoint = change.consistencyPointAt !== job.consistencyPointAt;
-        job = { ...job, ...change };
-        publish(job);
-        if (isPoint) void keep(job);
-      }
-      if (line.startsWith('TASK ')) hasten();
-    });
-    const exitstatus = await awaitExit(job, hurry.signal);
-    closing.removeEventListener('abort', hasten);
-    if (exitstatus === null) return follower.stop();
-    if (exitstatus === 'unexpected status') await pause(1000);
-    const whole = await finishLog(follower);
-    if (closing.aborted) return;
-    const ending = exitstatus === undefined ? failed(TASK_LOST) : await judge(job, facts, exitstatus, whole);
-    if (closing.aborted) return;
-    await end(job, ending, facts, exitstatus ?? 'no such task');
+    const run = {
+      job: () => book.now(job),
+      facts: () => facts,
+      change: (change: Partial<Job>) => void book.change(job, change),
+      over: over.signal,
+    };
+    const beside = [...companions, freeze.watch].map((companion) => companion(run));
+    beside.push(stopWhenAsked(job, asked, over.signal, hurry));
+    const ended = await follow(
+      fieldsOf(job),
+      (line) => {
+        facts = readLine(facts, line);
+        const known = book.now(job);
+        const change = changeBy(facts, known, clock.now());
+        if (change) book.change(job, change);
+        if (change && change.consistencyPointAt !== known.consistencyPointAt) void book.keep(job);
+      },
+      hurry,
+    );
+    over.abort();
+    await Promise.all(beside);
+    if (ended) await finish(book.now(job), facts, ended);
   };
 
-  const judge = async (job: Job, facts: LogFacts, exitstatus: string, whole: boolean): Promise<Partial<Job>> => {
-    const outcome = outcomeOf(exitstatus, facts.lastLine);
-    if (!outcome.ok) return failed(failureSentence(facts, outcome.exitstatus));
-    const found = await findArchive(job, facts.archive);
-    if (found === undefined) return failed(ARCHIVE_MISSING);
-    const warnings = facts.warnings.map(warningForGuest);
-    if (warnings.length === 0 && outcome.warnings > 0) warnings.push(`Proxmox counted warnings: ${outcome.warnings}.`);
-    if (found === 'unknown') warnings.push(LISTING_UNKNOWN);
-    if (!whole) warnings.push(LOG_UNREADABLE);
-    else if (facts.pointLine === null) warnings.push(LOG_UNKNOWN);
-    const known = { state: 'done', label: labelOf(facts), warnings } as const;
-    if (found !== 'unknown') return { ...known, archive: found.volid, sizeBytes: found.sizeBytes };
-    return { ...known, archive: facts.archive === '' ? '' : volidOf(job.storage, facts.archive) };
+  const finish = async (job: Job, facts: LogFacts, ended: TaskEnd): Promise<void> => {
+    await freeze.release(job);
+    const ending = await judge(job, facts, ended);
+    if (closing.aborted) return;
+    const last = await end(job, ending, facts, ended.exitstatus ?? 'no such task');
+    freeze.judge(last, facts);
+    judgeWording(last, facts, ended);
+    // A task that Proxmox has lost may still write.
+    if (last.state === 'failed' && ended.exitstatus !== undefined) await cleanUp(last, facts.archive);
   };
 
-  /** Without an archive there is no data that was fixed. */
-  const failed = (error: string): Partial<Job> => ({ state: 'failed', error, consistencyPointAt: null });
+  /** Proxmox changed its words, perhaps with an update: nothing can be claimed of its archives until felhom knows them. */
+  const judgeWording = ({ vmid, jobId, state }: Job, { pointLine, lines }: LogFacts, { whole }: TaskEnd): void => {
+    if (state !== 'done' || !whole) return;
+    if (pointLine !== null) problems.clear('log-format-unknown', vmid);
+    else
+      problems.raise({
+        code: 'log-format-unknown',
+        vmid,
+        sentence: "Proxmox's log of this guest's backup has words that felhom does not know, so its consistency is not proved.",
+        evidence: `no known line of the consistency point in ${lines} lines, job ${jobId}`,
+        nextStep: 'Update felhom, or report the log of this backup to its makers.',
+      });
+  };
 
-  /** The row first: who reads `done` may start the next backup at once. */
-  const end = async (job: Job, ending: Partial<Job>, facts: LogFacts, exitstatus: string): Promise<void> => {
-    const ended: Job = { ...job, ...ending, finishedAt: clock.now(), progress: null, etaSeconds: null };
+  const end = async (job: Job, ending: Partial<Job>, facts: LogFacts, exitstatus: string): Promise<Job> => {
     const raw = { exitstatus, errors: facts.errors.join('; ').slice(0, 1000) || undefined };
-    if (ended.state === 'failed') journal('error', `A backup failed: ${ended.error}`, { ...fieldsOf(job), ...raw });
-    else journal('info', 'A backup is done.', { ...fieldsOf(job), archive: ended.archive, label: ended.label ?? undefined });
-    await keepSoon(ended);
-    publish(ended);
+    const { state, error, archive, label } = { ...job, ...ending };
+    if (state !== 'failed') journal('info', 'A backup is done.', { ...fieldsOf(job), archive, label: label ?? undefined });
+    else if (ending.failure === 'cancelled' || ending.failure === 'preempted')
+      journal('notice', error, { ...fieldsOf(job), ...raw });
+    else journal('error', `A backup failed: ${error}`, { ...fieldsOf(job), ...raw });
+    return book.end(job, ending);
   };
 
-  /** Without a request the job was found at the agent's start: whatever was asked for was asked before. */
-  return async (first: Job, request: VzdumpRequest | null): Promise<void> => {
-    if (first.upid !== '') return follow(first);
-    const launched = request ? await launch(first, request) : await retrieve(first, clock.monotonic());
+  const carry = async (first: Job, request: VzdumpRequest | null, asked: AbortSignal): Promise<void> => {
+    if (first.upid !== '') return followJob(first, asked);
+    const launched = await (request ? launcher.launch(first, request, () => !asked.aborted) : launcher.retrieve(first));
     if (launched === null) return;
-    if ('sentence' in launched) return end(first, failed(launched.sentence), NOTHING_READ, 'no task');
-    const running: Job = { ...first, state: 'running', ...launched };
-    publish(running);
-    void keep(running);
-    if (!closing.aborted) await follow(running);
+    if ('sentence' in launched) {
+      const job = book.now(first);
+      await end(job, failed(job, launched.failure, launched.sentence), NOTHING_READ, 'no task');
+      return;
+    }
+    const running = book.change(first, { state: 'running', ...launched });
+    void book.keep(running);
+    if (!closing.aborted) await followJob(running, asked);
+  };
+
+  return {
+    /** Without a request the job was found at the agent's start: whatever was asked for was asked before. */
+    carry: async (job: Job, request: VzdumpRequest | null): Promise<void> => {
+      const stop = new AbortController();
+      stops.set(job.jobId, stop);
+      if (job.failure !== '') stop.abort();
+      await carry(job, request, stop.signal).finally(() => stops.delete(job.jobId));
+    },
+    /** The task is ended as soon as it is known. */
+    stop: (job: Job): void => stops.get(job.jobId)?.abort(),
   };
 };
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 
 /** What the log tells of a running job; null when it is nothing new. */
 const changeBy = (facts: LogFacts, job: Job, now: number): Partial<Job> | null => {
   const change = {
     mode: facts.mode ?? job.mode,
-    frozenMs: facts.frozenSeconds === null ? job.frozenMs : facts.frozenSeconds * 1000,
-    progress: facts.progress,
-    etaSeconds: facts.etaSeconds,
+    frozenMs: facts.frozenSeconds === null ? job.frozenMs : Math.max(job.frozenMs ?? 0, facts.frozenSeconds * 1000),
+    progress: facts.progress ?? job.progress,
+    etaSeconds: facts.progress === null ? job.etaSeconds : facts.etaSeconds,
     consistencyPointAt: job.consistencyPointAt ?? (facts.pointLine === null ? null : now),
   };
   const keys = Object.keys(change) as (keyof typeof change)[];

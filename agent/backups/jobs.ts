@@ -3,10 +3,22 @@ import type { Statement, Store } from '#agent/ports/store';
 import type { Label } from '#shared/label';
 import type { Mode } from './log.ts';
 
+/**
+ * `schedule`: an offer that the guest took. `agent`: run without the guest. `guest`: asked for outside an offer. `operator`: the
+ * command line. `proxmox`: somebody else's vzdump, seen.
+ */
+export type JobSource = 'schedule' | 'agent' | 'guest' | 'operator' | 'proxmox';
+
+/** Who had a job stopped: a person, or whoever wanted to start the guest. */
+export type StopReason = 'cancelled' | 'preempted';
+
+export type Failure = StopReason | 'never-started' | 'task-lost' | 'archive-missing' | 'task-failed' | 'refused';
+
 /** Times are milliseconds since 1970. */
 export interface Job {
   jobId: string;
   vmid: number;
+  source: JobSource;
   requestId: string | null;
   /** `intent`: Proxmox was asked, or is about to be. */
   state: 'intent' | 'running' | 'done' | 'failed';
@@ -23,8 +35,14 @@ export interface Job {
   frozenMs: number | null;
   warnings: string[];
   error: string;
-  /** Not kept: only the running task's log knows them. */
+  /** Why it failed; of an unfinished one: why it is being stopped. Empty otherwise. */
+  failure: Failure | '';
+  /** Of the guest's configuration at the start; empty where that is not known. */
+  configDigest: string;
+  /** Not kept: only the running task knows them. */
   progress: number | null;
+  /** Guessed from the growth of the archive's file. */
+  progressEstimated: boolean;
   etaSeconds: number | null;
 }
 
@@ -46,6 +64,9 @@ const COLUMNS = {
   size_bytes: 'sizeBytes',
   frozen_ms: 'frozenMs',
   error: 'error',
+  source: 'source',
+  failure: 'failure',
+  config_digest: 'configDigest',
 } as const satisfies Record<string, keyof Job>;
 type Column = keyof typeof COLUMNS;
 type Row = Record<Column, string | number | null> & { warnings: string };
@@ -58,12 +79,20 @@ const UNFINISHED = "state IN ('intent', 'running')";
 
 const jobOf = (row: Row): Job => {
   const fields = Object.fromEntries(NAMES.map((name) => [COLUMNS[name], row[name]])) as unknown as Job;
-  return { ...fields, warnings: JSON.parse(row.warnings) as string[], progress: null, etaSeconds: null };
+  return {
+    ...fields,
+    warnings: JSON.parse(row.warnings) as string[],
+    progress: null,
+    progressEstimated: false,
+    etaSeconds: null,
+  };
 };
 
 const valuesOf = (job: Job) => [...NAMES.map((name) => job[COLUMNS[name]]), JSON.stringify(job.warnings)];
 
-export const newJob = (facts: Pick<Job, 'jobId' | 'vmid' | 'requestId' | 'storage' | 'createdAt'>): Job => ({
+type NewJob = Pick<Job, 'jobId' | 'vmid' | 'source' | 'requestId' | 'storage' | 'createdAt' | 'configDigest'>;
+
+export const newJob = (facts: NewJob): Job => ({
   ...facts,
   state: 'intent',
   upid: '',
@@ -77,7 +106,9 @@ export const newJob = (facts: Pick<Job, 'jobId' | 'vmid' | 'requestId' | 'storag
   frozenMs: null,
   warnings: [],
   error: '',
+  failure: '',
   progress: null,
+  progressEstimated: false,
   etaSeconds: null,
 });
 
@@ -114,10 +145,18 @@ export const createJobs = (store: Store) => {
       }),
     unfinished: (): Promise<Job[]> => select(`WHERE ${UNFINISHED} ORDER BY rowid`),
     newest: async (vmid: number): Promise<Job | null> => (await select(`WHERE vmid = ? ${NEWEST}`, vmid))[0] ?? null,
-    newestGood: async (vmid: number): Promise<Job | null> =>
-      (await select(`WHERE vmid = ? AND state = 'done' ${NEWEST}`, vmid))[0] ?? null,
     byRequest: async (vmid: number, requestId: string, since: number): Promise<Job | null> =>
       (await select(`WHERE vmid = ? AND request_id = ? AND created_at >= ? ${NEWEST}`, vmid, requestId, since))[0] ?? null,
+    /** The newest `last` jobs of a guest and its newest three good ones, oldest first. */
+    history: (vmid: number, last: number): Promise<Job[]> =>
+      select(
+        `WHERE rowid IN (SELECT rowid FROM backup_jobs WHERE vmid = ? ORDER BY rowid DESC LIMIT ?)
+          OR rowid IN (SELECT rowid FROM backup_jobs WHERE vmid = ? AND state = 'done' ORDER BY rowid DESC LIMIT 3)
+        ORDER BY rowid`,
+        ...[vmid, last, vmid],
+      ),
     knowsTask: async (upid: string): Promise<boolean> => (await select('WHERE upid = ? LIMIT 1', upid)).length > 0,
+    /** Several guests may share one task that is not ours. */
+    ofTask: (upid: string): Promise<Job[]> => select('WHERE upid = ? ORDER BY rowid', upid),
   };
 };

@@ -9,6 +9,11 @@ export const LISTING_UNKNOWN = 'The backup storage could not be asked whether th
 export const LOG_UNREADABLE = "The backup's log could not be read to its end, so less is known about the archive than usual.";
 export const LOG_UNKNOWN =
   "Proxmox's log of this backup has words that felhom does not know, so the archive's consistency is not proved.";
+/** By why a job was stopped. */
+export const STOPPED = {
+  cancelled: "The backup was stopped by this host's operator.",
+  preempted: 'The backup was stopped by felhom, because somebody wanted to start this guest.',
+} as const;
 const OTHER = "The backup failed on the host; the host's journal says why.";
 
 /** The first that matches what Proxmox said. */

@@ -1,131 +1,212 @@
-/** Backups of guests: whether one is due, starting one, following it, and taking up after a restart. */
-import { randomBytes, randomUUID } from 'node:crypto';
+/** Backups of guests: jobs are begun, followed to the truth, stopped, and taken up again after a restart. When is agent/duty's. */
+import { randomUUID } from 'node:crypto';
 import type { AgentConfig } from '#agent/config';
+import type { Problems } from '#agent/health/problems';
+import type { RunCommand } from '#agent/ports/command';
+import type { GuestCgroup } from '#agent/ports/guest-cgroup';
 import type { Journal } from '#agent/ports/journal';
-import { forGuest, type Proxmox, type VzdumpRequest } from '#agent/ports/proxmox';
+import type { Leftovers } from '#agent/ports/leftovers';
+import type { Proxmox, VzdumpRequest } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
+import type { TaskIndex } from '#agent/ports/task-index';
 import type { TaskLog } from '#agent/ports/task-log';
+import { parseUpid } from '#agent/ports/upid';
 import { createTurn } from '#agent/turn';
 import { type Clock, sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
-import type { BackupDue, BackupStarted, BackupStatus, StartBackup, StatusQuery } from '#shared/wire/backups';
+import type { BackupStatus, StatusQuery } from '#shared/wire/backups';
+import { createAudit } from './audit.ts';
+import { createBook } from './book.ts';
 import { createCarrier } from './carry.ts';
-import { decideDue, span, waitMs } from './due.ts';
-import { createJobs, type Job, newJob } from './jobs.ts';
+import { createCleanUp } from './clean-up.ts';
+import { createEstimate } from './estimate.ts';
+import { createForeign } from './foreign.ts';
+import { createFreeze } from './freeze.ts';
+import { createJobs, type Job, type JobSource, newJob, type StopReason } from './jobs.ts';
+import { createJudge } from './judge.ts';
+import { createLaunch } from './launch.ts';
+import type { Mode } from './log.ts';
+import { createNews } from './news.ts';
 import { noteOf } from './outcome.ts';
-import { startedView, statusView } from './view.ts';
+import { createPreempt } from './preempt.ts';
+import { createRecords, type JobRecord } from './record.ts';
+import { createStaleLock } from './stale-lock.ts';
+import { createTasks } from './task.ts';
+import { statusView } from './view.ts';
 
 export interface BackupPorts {
   store: Store;
   proxmox: Proxmox;
   taskLog: TaskLog;
+  taskIndex: TaskIndex;
+  cgroup: Pick<GuestCgroup, 'frozen' | 'thaw'>;
+  /** One pass over a running container's file systems; nothing for any other guest. */
+  syncGuest: (vmid: number) => Promise<void>;
+  run: RunCommand<'flock'>;
+  leftovers: Pick<Leftovers, 'remove'>;
+  /** Bytes of a file; null when there is none. */
+  fileSize: (path: string) => Promise<number | null>;
+  /** vzdump's, one for the node. */
+  lockFile: string;
+  problems: Pick<Problems, 'raise' | 'clear'>;
   clock: Clock;
   journal: Journal;
-  settings: () => AgentConfig['backup'];
+  settings: () => Pick<AgentConfig['backup'], 'storage' | 'compress' | 'startPreempts'>;
 }
 
-export type Backups = ReturnType<typeof createBackups>;
+export interface NewBackup {
+  vmid: number;
+  requestId: string | null;
+  source: JobSource;
+  mode: Mode;
+  configDigest: string;
+}
+
+export interface Backups {
+  /** The intent is on disk before Proxmox is asked. Refused while any job of this node is under way, ours or not. */
+  begin(order: NewBackup): Promise<Job>;
+  /** The job that answered this request id within seven days. */
+  byRequest(vmid: number, requestId: string): Promise<Job | null>;
+  /** Unfinished jobs, oldest first; from memory. */
+  running(): readonly Job[];
+  record(vmid: number): Promise<JobRecord>;
+  status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus>;
+  /** Stops the guest's job, if it is ours. Survives a restart of the agent; a backup that was done by then is done. */
+  cancel(vmid: number, why: StopReason): Promise<Job>;
+  /** Looks for vzdump runs that are not ours and takes those of enrolled guests as jobs. */
+  watchForeign(enrolled: readonly number[]): Promise<void>;
+  /** Removes a left-over `lock: backup`; answers whether it did. */
+  repairStaleLock(vmid: number): Promise<boolean>;
+  onChange(listener: (job: Job) => void): void;
+  /** Called once the end is written, or cannot be. */
+  onEnd(listener: (job: Job) => void): void;
+  /** Takes up what an earlier run of the agent left: each job ends with the truth, and nothing is asked of Proxmox twice. */
+  resume(): Promise<void>;
+  close(): Promise<void>;
+}
 
 const REQUEST_ID_MS = 7 * 24 * 3600_000;
 const MAX_WAIT_SECONDS = 8;
 
-export const createBackups = ({ store, proxmox, taskLog, clock, journal, settings }: BackupPorts) => {
+export const createBackups = (ports: BackupPorts): Backups => {
+  const { store, proxmox, taskLog, taskIndex, clock, journal, problems, settings } = ports;
   const jobs = createJobs(store);
   const closing = new AbortController();
-  const news = createNews();
-  const carried = new Set<Promise<void>>();
-  const publish = (job: Job) => news.tell(job);
-  const carrier = createCarrier({ proxmox, taskLog, clock, journal, jobs, publish, closing: closing.signal });
-
-  const carry = (job: Job, request: VzdumpRequest | null): void => {
-    const run = carrier(job, request)
-      .catch((error: unknown) => journal('error', 'A backup job is no longer followed.', { job: job.jobId, why: String(error) }))
-      .finally(() => carried.delete(run));
-    carried.add(run);
-  };
-
+  const news = createNews(clock);
+  const records = createRecords(jobs);
+  const audit = createAudit(store, clock);
+  const changed = createListeners(journal);
+  const ended = createListeners(journal);
   /** Two starts at once never see the node idle both. */
   const inTurn = createTurn();
 
-  /** The job that answers this request already; null when a new one may begin. */
-  const answering = async (vmid: number, requestId: string | undefined): Promise<Job | null> => {
-    const now = clock.now();
-    const same = requestId === undefined ? null : await jobs.byRequest(vmid, requestId, now - REQUEST_ID_MS);
-    if (same) return same;
-    const running = await jobs.unfinished();
-    const own = running.find((job) => job.vmid === vmid);
-    if (own) return own;
-    if (running.length > 0)
-      throw new FelhomError('backup-slot-busy', "Another guest's backup is running on this host. Try again when it is done.");
-    const previous = await jobs.newest(vmid);
-    const wait = waitMs({ now, minIntervalMs: settings().minIntervalMs, lastStartAt: previous?.createdAt ?? null });
-    if (wait > 0)
-      throw new FelhomError(
-        'backup-too-soon',
-        `The last backup was started only a while ago. The next may start in ${span(wait)}.`,
-      );
-    return null;
+  const tell = (job: Job): void => {
+    news.tell(job);
+    records.note(job);
+    changed.tell(job);
+  };
+  const book = createBook({ jobs, clock, journal, tell, ended: ended.tell, closing: closing.signal });
+
+  const carried = new Set<Promise<void>>();
+  const background = (run: Promise<void>): void => {
+    carried.add(run);
+    void run.finally(() => carried.delete(run));
   };
 
-  const requireHere = async (vmid: number): Promise<void> => {
-    const { guests } = await proxmox.resources().catch((error: unknown) => {
-      throw forGuest(error);
+  const isBusy = async (vmid: number): Promise<boolean> =>
+    ((await taskIndex.read()) ?? []).some(({ upid, running }) => {
+      const task = running ? parseUpid(upid) : null;
+      const mayTouch = task?.id === String(vmid) || (task?.type === 'vzdump' && task.id === '');
+      return mayTouch && !book.running().some((job) => job.upid === upid);
     });
-    const guest = guests.find((known) => known.vmid === vmid);
-    if (!guest) throw new FelhomError('guest-not-found', 'Proxmox does not know this guest.');
-    if (guest.node !== proxmox.node) throw new FelhomError('guest-elsewhere', 'This guest runs on another host.');
+  const lastSize = async (vmid: number) => (await records.of(vmid, clock.now())).lastGood?.sizeBytes ?? null;
+  const stop = (job: Job, why: StopReason): Job => {
+    const known = book.now(job);
+    const stopping = known.failure === '' ? book.change(known, { failure: why }) : known;
+    carrier.stop(stopping);
+    return stopping;
   };
 
-  /** The intent is on disk before Proxmox is asked; the caller is answered before that. */
-  const begin = async (vmid: number, requestId: string | null): Promise<Job> => {
-    const { storage, mode, compress } = settings();
-    const job = newJob({ jobId: randomUUID(), vmid, requestId, storage, createdAt: clock.now() });
-    await jobs.insert(job);
-    publish(job);
-    carry(job, { vmid, storage, mode, compress, notes: noteOf(job) });
-    return job;
+  const shared = { proxmox, clock, journal, closing: closing.signal };
+  const follow = createTasks({ ...shared, taskLog });
+  const carrier = createCarrier({
+    ...{ ...shared, problems, book, follow },
+    launcher: createLaunch({ ...shared, book, syncGuest: ports.syncGuest }),
+    judge: createJudge(shared),
+    freeze: createFreeze({ clock, journal, problems, audit, isBusy, cgroup: ports.cgroup }),
+    cleanUp: createCleanUp({ proxmox, journal, leftovers: ports.leftovers }),
+    companions: [
+      createPreempt({ taskIndex, clock, isAllowed: () => settings().startPreempts, stop }),
+      createEstimate({ proxmox, clock, fileSize: ports.fileSize, isAwaited: news.isAwaited, lastSize }),
+    ],
+  });
+  const foreign = createForeign({ ...shared, taskIndex, jobs, book, records, follow, inTurn, background });
+  const repairStaleLock = createStaleLock({
+    ...{ store, proxmox, taskIndex, clock, journal, audit },
+    run: ports.run,
+    lockFile: ports.lockFile,
+    isBusy: () => book.running().length > 0,
+  });
+
+  const carry = (job: Job, request: VzdumpRequest | null): void =>
+    background(
+      carrier.carry(job, request).catch((error: unknown) => {
+        journal('error', 'A backup job is no longer followed.', { job: job.jobId, why: String(error) });
+      }),
+    );
+
+  const requireIdle = (vmid: number): void => {
+    const running = book.running();
+    if (running.length === 0) return;
+    const own = running.some((job) => job.vmid === vmid);
+    const whose = own ? 'A backup of this guest' : "Another guest's backup";
+    throw new FelhomError('backup-slot-busy', `${whose} is running on this host. Try again when it is done.`);
   };
 
-  const start = async (vmid: number, { request_id }: StartBackup): Promise<BackupStarted> => {
-    const known = await inTurn(() => answering(vmid, request_id));
-    if (known) return startedView(known);
-    await requireHere(vmid);
-    return startedView(await inTurn(async () => (await answering(vmid, request_id)) ?? begin(vmid, request_id ?? null)));
-  };
-
-  const due = async (vmid: number): Promise<BackupDue> => {
-    const { maxAgeMs, minIntervalMs } = settings();
-    const [running, good, newest] = await Promise.all([jobs.unfinished(), jobs.newestGood(vmid), jobs.newest(vmid)]);
-    const runs = running.some((job) => job.vmid === vmid) ? 'here' : running.length > 0 ? 'elsewhere' : null;
-    // The earlier of the two: a point may be read long after it was written, and the clock may be set back in between.
-    const lastGoodAt = good && Math.min(good.startedAt ?? good.createdAt, good.consistencyPointAt ?? Number.POSITIVE_INFINITY);
-    const facts = {
-      now: clock.now(),
-      maxAgeMs,
-      minIntervalMs,
-      lastGoodAt,
-      lastStartAt: newest?.createdAt ?? null,
-      runs,
-    } as const;
-    return { vmid, ...decideDue(facts) };
-  };
+  const begin = (order: NewBackup): Promise<Job> =>
+    inTurn(async () => {
+      const { vmid, requestId, source, mode, configDigest } = order;
+      requireIdle(vmid);
+      const { storage, compress } = settings();
+      const jobId = randomUUID();
+      const job = newJob({ jobId, vmid, source, requestId, storage, configDigest, createdAt: clock.now() });
+      await book.add(job);
+      carry(job, { vmid, storage, mode, compress, notes: noteOf(job) });
+      return job;
+    });
 
   const status = async (vmid: number, { wait, after }: StatusQuery, signal: AbortSignal): Promise<BackupStatus> => {
     const seconds = Math.min(Number(wait ?? 0), MAX_WAIT_SECONDS);
+    news.noteAsked(vmid);
     if (seconds > 0 && after === news.revision(vmid) && !closing.signal.aborted) {
-      await news.next(vmid, signal, (stop) => sleep(clock, seconds * 1000, stop));
+      await news.next(vmid, signal, (stopped) => sleep(clock, seconds * 1000, stopped));
     }
     const stored = news.newest(vmid) ?? (await jobs.newest(vmid));
     return statusView(vmid, news.newest(vmid) ?? stored, news.revision(vmid));
   };
 
-  /** Takes up what an earlier run of the agent left: each job ends with the truth, and nothing is asked of Proxmox twice. */
-  const resume = async (): Promise<void> => {
-    for (const job of await jobs.unfinished()) {
-      journal('notice', 'Following a backup that was begun before the agent started.', { job: job.jobId, vmid: job.vmid });
-      publish(job);
-      carry(job, null);
+  const cancel = async (vmid: number, why: StopReason): Promise<Job> => {
+    const running = book.running().filter((job) => job.vmid === vmid);
+    const own = running.find(({ source }) => source !== 'proxmox');
+    if (own) {
+      const stopping = stop(own, why);
+      await book.keep(stopping);
+      return book.now(stopping);
     }
+    throw new FelhomError(
+      'not-found',
+      running.length > 0
+        ? 'The backup of this guest that is running was not started by felhom. Stop it in Proxmox, in its list of tasks.'
+        : 'No backup of this guest is running.',
+    );
+  };
+
+  const resume = async (): Promise<void> => {
+    const unfinished = (await jobs.unfinished()).map(book.take);
+    for (const { jobId, vmid } of unfinished)
+      journal('notice', 'Following a backup that was begun before the agent started.', { job: jobId, vmid });
+    for (const job of unfinished) if (job.source !== 'proxmox') carry(job, null);
+    foreign.resume(unfinished.filter(({ source }) => source === 'proxmox'));
   };
 
   const close = async (): Promise<void> => {
@@ -134,37 +215,35 @@ export const createBackups = ({ store, proxmox, taskLog, clock, journal, setting
     await Promise.race([Promise.allSettled(carried), sleep(clock, 1000)]);
   };
 
-  return { due, start, status, resume, close };
+  return {
+    begin,
+    byRequest: (vmid, requestId) => jobs.byRequest(vmid, requestId, clock.now() - REQUEST_ID_MS),
+    running: book.running,
+    record: (vmid) => records.of(vmid, clock.now()),
+    status,
+    cancel,
+    watchForeign: foreign.watch,
+    repairStaleLock,
+    onChange: changed.add,
+    onEnd: ended.add,
+    resume,
+    close,
+  };
 };
 
-/** The newest job of each guest that changed since the start, and who waits for a change. */
-const createNews = () => {
-  const epoch = randomBytes(6).toString('hex');
-  const newest = new Map<number, Job>();
-  const counts = new Map<number, number>();
-  const waiting = new Map<number, Set<() => void>>();
-
+/** One that fails does not keep the others, or the job, from going on. */
+const createListeners = (journal: Journal) => {
+  const listeners = new Set<(job: Job) => void>();
   return {
-    newest: (vmid: number): Job | null => newest.get(vmid) ?? null,
-    revision: (vmid: number): string => `${epoch}.${counts.get(vmid) ?? 0}`,
+    add: (listener: (job: Job) => void): void => void listeners.add(listener),
     tell: (job: Job): void => {
-      newest.set(job.vmid, job);
-      counts.set(job.vmid, (counts.get(job.vmid) ?? 0) + 1);
-      for (const wake of waiting.get(job.vmid) ?? []) wake();
-    },
-    /** Resolves at the guest's next change, when `signal` is aborted, or when `timeout` resolves. */
-    next: async (vmid: number, signal: AbortSignal, timeout: (stop: AbortSignal) => Promise<void>): Promise<void> => {
-      const stop = new AbortController();
-      const wake = () => stop.abort();
-      const waiters = waiting.get(vmid) ?? new Set();
-      waiting.set(vmid, waiters.add(wake));
-      signal.addEventListener('abort', wake, { once: true });
-      if (!signal.aborted) await timeout(stop.signal);
-      signal.removeEventListener('abort', wake);
-      waiters.delete(wake);
-    },
-    close: (): void => {
-      for (const waiters of waiting.values()) for (const wake of waiters) wake();
+      for (const listener of listeners) {
+        try {
+          listener(job);
+        } catch (error) {
+          journal('error', 'A change of a backup job could not be handed on.', { job: job.jobId, why: String(error) });
+        }
+      }
     },
   };
 };

@@ -19,7 +19,7 @@ export const statusView = (vmid: number, job: Job | null, revision: string): Bac
   consistency_point_at: time(job?.consistencyPointAt ?? null),
   mode: job?.mode ?? null,
   progress: job?.progress ?? null,
-  progress_estimated: false,
+  progress_estimated: job?.progressEstimated ?? false,
   eta_seconds: int(job?.etaSeconds),
   frozen_seconds: int(job?.frozenMs == null ? null : job.frozenMs / 1000),
   upid: job?.upid ?? '',

@@ -1,7 +1,17 @@
 /** A node that outlives the agent, and agents that can be killed at any moment. */
 import Database from 'better-sqlite3';
-import { createBackups } from '#agent/backups/service';
-import { type BackupVolume, type GuestResource, type Proxmox, ProxmoxError, type VzdumpRequest } from '#agent/ports/proxmox';
+import { createBackups, type NewBackup } from '#agent/backups/service';
+import { startedView } from '#agent/backups/view';
+import { loadProblems } from '#agent/health/problems';
+import type { Journal } from '#agent/ports/journal';
+import {
+  type BackupVolume,
+  type GuestResource,
+  type Proxmox,
+  ProxmoxError,
+  type StorageConfig,
+  type VzdumpRequest,
+} from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
 import { MIGRATIONS } from '#agent/ports/store-schema';
 import type { TaskLog } from '#agent/ports/task-log';
@@ -66,11 +76,31 @@ const createNode = (clock: Clock) => {
     /** What `schedule-analyze` answers, seconds since 1970; only those after the time that is asked for. */
     occurrences: [] as number[],
     timezone: 'UTC',
-    addTask: (vmid: number, user = TOKEN, request = {} as VzdumpRequest): FakeTask => {
+    /** The file that lists the tasks cannot be read. */
+    indexGone: false,
+    indexReads: 0,
+    asked: { running: 0, storages: 0, statuses: 0, lists: 0 },
+    /** Stops are answered, and the task goes on. */
+    stopsNothing: false,
+    stops: [] as string[],
+    configs: new Map<number, Record<string, string>>(),
+    storages: [] as StorageConfig[],
+    /** By guest; one that is not there has no group. */
+    frozen: new Map<number, boolean>(),
+    thawed: [] as number[],
+    synced: [] as number[],
+    sync: async () => {},
+    fileSizes: new Map<string, number>(),
+    sizesAsked: 0,
+    removed: [] as string[],
+    commands: [] as string[],
+    commandFails: false,
+    /** Without a guest: one task of several. */
+    addTask: (vmid: number | '', user = TOKEN, request = {} as VzdumpRequest, type = 'vzdump'): FakeTask => {
       const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
       const start = hex(Math.floor(clock.now() / 1000));
       const task = {
-        upid: `UPID:${NODE}:${hex(1000 + tasks.length)}:00029D43:${start}:vzdump:${vmid}:${user}:`,
+        upid: `UPID:${NODE}:${hex(1000 + tasks.length)}:00029D43:${start}:${type}:${vmid}:${user}:`,
         lines: [],
         request,
       };
@@ -137,34 +167,51 @@ const createNode = (clock: Clock) => {
     rowsOf(type).filter(({ id, starttime }) => id === String(vmid) && starttime >= since);
 
   const stopTask = (upid: string): void => {
+    node.stops.push(upid);
     const task = tasks.find((one) => one.upid === upid);
-    if (task) task.exitstatus ??= 'unexpected status';
+    if (task && !node.stopsNothing) task.exitstatus ??= 'unexpected status';
   };
 
+  /** What a killed agent asks for never happens, and what it had asked for is not answered. */
+  const mortalBy =
+    (alive: () => boolean) =>
+    <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+    (...args: A): Promise<R> =>
+      alive() ? call(...args).then((answer) => (alive() ? answer : forever())) : forever();
+
   const proxmox = (alive: () => boolean): Proxmox => {
-    const mortal =
-      <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
-      (...args: A): Promise<R> =>
-        alive() ? call(...args).then((answer) => (alive() ? answer : forever())) : forever();
+    const mortal = mortalBy(alive);
     return {
       node: NODE,
       tokenName: TOKEN,
       resources: mortal(() => whenThere(() => ({ guests: node.guests, storages: [] }))),
-      storageConfigs: mortal(async () => []),
-      guestConfig: mortal(async () => ({})),
+      storageConfigs: mortal(async () => {
+        node.asked.storages += 1;
+        return node.storages;
+      }),
+      guestConfig: mortal(async (_type, vmid) => node.configs.get(vmid) ?? {}),
       startVzdump: mortal(post),
       taskStatus: mortal((upid) =>
         whenThere(() => {
+          node.asked.statuses += 1;
           const task = tasks.find((one) => one.upid === upid);
           if (!task || node.forgetful) return null;
           return task.exitstatus === undefined ? { upid, running: true } : { upid, running: false, exitstatus: task.exitstatus };
         }),
       ),
       taskLog: mortal(async () => []),
-      vzdumpTasks: mortal((vmid, since) => whenThere(() => tasksOf(vmid, since, 'vzdump'))),
+      vzdumpTasks: mortal((vmid, since) =>
+        whenThere(() => {
+          node.asked.lists += 1;
+          return tasksOf(vmid, since, 'vzdump');
+        }),
+      ),
       guestTasks: mortal((vmid, since) => whenThere(() => tasksOf(vmid, since))),
       runningVzdump: mortal(() =>
-        whenThere(() => rowsOf('vzdump').filter(({ upid }) => tasks.some((one) => one.upid === upid && !one.exitstatus))),
+        whenThere(() => {
+          node.asked.running += 1;
+          return rowsOf('vzdump').filter(({ upid }) => tasks.some((one) => one.upid === upid && !one.exitstatus));
+        }),
       ),
       stopTask: mortal((upid) => whenThere(() => stopTask(upid))),
       analyzeSchedule: mortal((_schedule, start) => whenThere(() => node.occurrences.filter((at) => at > start).slice(0, 100))),
@@ -206,7 +253,48 @@ const createNode = (clock: Clock) => {
     },
   });
 
-  return { node, proxmox, taskLog };
+  /** What else the agent reads of the host and does to it. */
+  const host = (alive: () => boolean) => {
+    const mortal = mortalBy(alive);
+    return {
+      taskIndex: {
+        read: mortal(async () => {
+          node.indexReads += 1;
+          if (node.indexGone) return null;
+          return tasks.map(({ upid, exitstatus }) => ({ upid, running: exitstatus === undefined, status: exitstatus ?? '' }));
+        }),
+      },
+      cgroup: {
+        frozen: mortal(async (vmid: number) => node.frozen.get(vmid) ?? null),
+        thaw: mortal(async (vmid: number) => {
+          node.thawed.push(vmid);
+          node.frozen.set(vmid, false);
+        }),
+      },
+      syncGuest: mortal(async (vmid: number) => {
+        node.synced.push(vmid);
+        await node.sync();
+      }),
+      run: mortal(async (name: string, args: readonly string[]) => {
+        node.commands.push([name, ...args].join(' '));
+        if (node.commandFails) throw new Error('exit 1');
+        return '';
+      }),
+      leftovers: {
+        remove: mortal(async (directory: string, name: string) => {
+          node.removed.push(`${directory}/${name}`);
+          return [name];
+        }),
+      },
+      fileSize: mortal(async (path: string) => {
+        node.sizesAsked += 1;
+        return node.fileSizes.get(path) ?? null;
+      }),
+      lockFile: '/var/run/vzdump.lock',
+    };
+  };
+
+  return { node, proxmox, taskLog, host };
 };
 
 const RULES = {
@@ -232,36 +320,51 @@ const createDatabase = () => {
     },
     close: async () => {},
   });
-  const rows = () => database.prepare('SELECT * FROM backup_jobs ORDER BY rowid').all() as Record<string, unknown>[];
+  const rows = (table = 'backup_jobs') =>
+    database.prepare(`SELECT * FROM ${table} ORDER BY rowid`).all() as Record<string, unknown>[];
   return { store, rows, fault };
 };
 
-export const setup = ({ minIntervalMs = HOUR } = {}) => {
+export const setup = ({ minIntervalMs = HOUR, startPreempts = false } = {}) => {
   const time = fakeClock(Date.UTC(2026, 10, 21, 22, 30));
-  const { node, proxmox, taskLog } = createNode(time.clock);
+  const { node, proxmox, taskLog, host } = createNode(time.clock);
   const { store, rows, fault } = createDatabase();
   const journal: string[] = [];
+  const settings = {
+    ...{ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR },
+    ...{ minIntervalMs, ...RULES, startPreempts },
+  } as const;
 
   const startAgent = async () => {
     let living = true;
     const alive = () => living;
-    const backups = createBackups({
-      store: store(alive),
+    const say: Journal = (level, sentence, fields) => {
+      if (living) journal.push(`${level} ${sentence} ${JSON.stringify(fields ?? {})}`);
+    };
+    const clock: Clock = { ...time.clock, after: (ms, call) => time.clock.after(ms, () => (living ? call() : undefined)) };
+    const ports = { store: store(alive), clock, journal: say };
+    const problems = await loadProblems(ports);
+    const all = {
+      ...ports,
+      ...host(alive),
       proxmox: proxmox(alive),
       taskLog: taskLog(alive),
-      clock: time.clock,
-      journal: (level, sentence, fields) => {
-        if (living) journal.push(`${level} ${sentence} ${JSON.stringify(fields ?? {})}`);
-      },
-      settings: () => ({ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR, minIntervalMs, ...RULES }),
-    });
+      problems,
+      settings: () => settings,
+    };
+    const backups = createBackups(all);
     await backups.resume();
     const peek = (vmid = 101) => backups.status(vmid, {}, new AbortController().signal);
+    /** As agent/duty begins one. */
+    const start = async (vmid: number, order: Partial<NewBackup> = {}) =>
+      startedView(
+        await backups.begin({ vmid, requestId: null, source: 'schedule', mode: 'snapshot', configDigest: 'd1', ...order }),
+      );
     /** As by kill -9: nothing it has under way has any effect from now on. */
     const kill = () => {
       living = false;
     };
-    return { ...backups, peek, kill };
+    return { ...backups, problems, start, peek, kill };
   };
   return { ...time, settle, node, rows, fault, journal, startAgent };
 };

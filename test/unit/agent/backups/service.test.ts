@@ -11,9 +11,9 @@ test('a backup from its start to its archive', async () => {
   const { node, advance, settle, startAgent } = setup();
   const agent = await startAgent();
   expect(await agent.peek()).toMatchObject({ phase: 'idle', job_id: '', error: '', label: null, upid: '' });
-  expect(await agent.due(101)).toEqual({ vmid: 101, due: true, reason: 'No backup yet.' });
+  expect(await agent.record(101)).toMatchObject({ lastGood: null, lastGoodAt: null, lastStartAt: null });
 
-  const { job_id, phase } = await agent.start(101, {});
+  const { job_id, phase } = await agent.start(101);
   expect(phase).toBe('running');
   await advance(500);
   node.write(...LOG.slice(0, POINT));
@@ -38,97 +38,61 @@ test('a backup from its start to its archive', async () => {
     upid: node.tasks[0]?.upid,
   });
   expect(node.tasks[0]?.request).toMatchObject({ vmid: 101, storage: 'bak', mode: 'snapshot', notes: `felhom job ${job_id}` });
-  expect(await agent.due(101)).toMatchObject({ due: false });
+  const startedAt = Date.UTC(2026, 10, 21, 22, 30);
+  expect(await agent.record(101)).toMatchObject({
+    lastGood: { jobId: job_id, source: 'schedule', configDigest: 'd1' },
+    lastGoodAt: startedAt,
+  });
   await agent.close();
 });
 
 describe('one job, one vzdump', () => {
-  test('twenty starts at once, and starts while it runs, are the same job', async () => {
-    const { node, advance, startAgent } = setup();
-    const agent = await startAgent();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => agent.start(101, {})));
-    await advance(5000);
-    answers.push(await agent.start(101, { request_id: 'another' }));
-    expect(new Set(answers.map(({ job_id }) => job_id)).size).toBe(1);
-    expect(node.posts).toBe(1);
-  });
-
-  test("another guest's start is refused while one runs, also when both come at once", async () => {
+  test.each([
+    [101, 101, 'A backup of this guest'],
+    [101, 102, "Another guest's backup"],
+  ])('while one of %d runs, %d is refused, also when both come at once', async (first, second, whose) => {
     const { node, settle, startAgent } = setup();
     const agent = await startAgent();
-    const outcomes = await Promise.allSettled([agent.start(101, {}), agent.start(102, {})]);
+    const outcomes = await Promise.allSettled([agent.start(first, {}), agent.start(second, {})]);
     await settle();
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'backup-slot-busy' } });
-    expect(await agent.due(102)).toMatchObject({ due: false, reason: "Another guest's backup is running on this host." });
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    expect(outcomes[1]).toMatchObject({ reason: { code: 'backup-slot-busy', message: expect.stringContaining(whose) } });
+    await expect(agent.start(second, {})).rejects.toMatchObject({ code: 'backup-slot-busy' });
     expect(node.posts).toBe(1);
+    expect(agent.running()).toMatchObject([{ vmid: first, state: 'running' }]);
   });
 
-  test('a request id answers the same job for seven days, and is new afterwards', async () => {
+  test('a request id names its job for seven days, and is new afterwards', async () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
-    const first = await agent.start(101, { request_id: 'r1' });
+    const first = await agent.start(101, { requestId: 'r1' });
     await advance(1000);
     node.write(...LOG);
     node.end('OK');
     await advance(5000);
     await advance(6 * 24 * HOUR);
-    expect(await agent.start(101, { request_id: 'r1' })).toEqual({ ...first, phase: 'done' });
+    expect(await agent.byRequest(101, 'r1')).toMatchObject({ jobId: first.job_id, state: 'done' });
+    expect([await agent.byRequest(102, 'r1'), await agent.byRequest(101, 'r2')]).toEqual([null, null]);
     await advance(25 * HOUR);
-    const second = await agent.start(101, { request_id: 'r1' });
-    expect(second.job_id).not.toBe(first.job_id);
-    await advance(1000);
-    expect(node.posts).toBe(2);
+    expect(await agent.byRequest(101, 'r1')).toBeNull();
+    const second = await agent.start(101, { requestId: 'r1' });
+    expect(await agent.byRequest(101, 'r1')).toMatchObject({ jobId: second.job_id });
   });
 
   test('the intent is on disk before Proxmox is asked; without it nothing is', async () => {
     const { node, rows, fault, settle, startAgent } = setup();
     const agent = await startAgent();
     fault.full = true;
-    await expect(agent.start(101, {})).rejects.toThrow('full');
+    await expect(agent.start(101)).rejects.toThrow('full');
     await settle();
     expect([node.posts, (await agent.peek()).phase]).toEqual([0, 'idle']);
     fault.full = false;
     const written: unknown[] = [];
     node.onPost = () => written.push(...rows());
-    await agent.start(101, {});
+    await agent.start(101);
     await settle();
     expect(written).toMatchObject([{ vmid: 101, state: 'intent', upid: '' }]);
     expect(rows()).toMatchObject([{ state: 'running', upid: node.tasks[0]?.upid }]);
-  });
-
-  test('a start within min_interval of the last one is refused with when', async () => {
-    const { node, advance, startAgent } = setup();
-    const agent = await startAgent();
-    await agent.start(101, {});
-    await advance(1000);
-    node.write(...LOG);
-    node.end('OK');
-    await advance(15 * 60_000);
-    await expect(agent.start(101, {})).rejects.toMatchObject({
-      code: 'backup-too-soon',
-      message: expect.stringContaining('44 minutes'),
-    });
-    await advance(45 * 60_000);
-    await expect(agent.start(101, {})).resolves.toMatchObject({ phase: 'running' });
-  });
-
-  test.each([
-    [999, 'guest-not-found'],
-    [103, 'guest-elsewhere'],
-  ])('guest %d is refused as %s before anything is asked or recorded', async (vmid, code) => {
-    const { node, rows, startAgent } = setup();
-    const agent = await startAgent();
-    await expect(agent.start(vmid, {})).rejects.toMatchObject({ code });
-    expect([node.posts, rows()]).toEqual([0, []]);
-  });
-
-  test('Proxmox out of reach: no job', async () => {
-    const { node, rows, startAgent } = setup();
-    const agent = await startAgent();
-    node.away = true;
-    await expect(agent.start(101, {})).rejects.toMatchObject({ code: 'proxmox-unreachable' });
-    expect(rows()).toEqual([]);
   });
 });
 
@@ -137,7 +101,7 @@ describe('a POST in doubt', () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
     node.fate = { error: proxmoxError(status, 'unknown'), taskAfterMs: 25_000 };
-    await agent.start(101, {});
+    await agent.start(101);
     await advance(30_000);
     node.write(...LOG);
     node.end('OK');
@@ -152,7 +116,7 @@ describe('a POST in doubt', () => {
     node.fate = { error: proxmoxError(0, 'unknown') };
     node.addTask(101);
     await advance(10_000);
-    await agent.start(101, {});
+    await agent.start(101);
     await advance(3000);
     // Nor is any of these it: another guest's, another user's; the one above is too old.
     node.addTask(102);
@@ -166,15 +130,15 @@ describe('a POST in doubt', () => {
   });
 
   test("the guest's backup of a moment ago is not taken for this one", async () => {
-    const { node, advance, startAgent } = setup({ minIntervalMs: 0 });
+    const { node, advance, startAgent } = setup();
     const agent = await startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await advance(100);
     node.write(...LOG);
     node.end('OK');
     await advance(1000);
     node.fate = { error: proxmoxError(0, 'unknown') };
-    const { job_id } = await agent.start(101, {});
+    const { job_id } = await agent.start(101);
     await advance(64_000);
     expect(await agent.peek()).toMatchObject({ job_id, phase: 'failed', error: expect.stringContaining('never started') });
   });
@@ -183,7 +147,7 @@ describe('a POST in doubt', () => {
     const { node, advance, setWall, startAgent } = setup();
     const agent = await startAgent();
     node.fate = { error: proxmoxError(596, 'unknown'), taskAfterMs: 20_000 };
-    await agent.start(101, {});
+    await agent.start(101);
     await advance(5000);
     setWall(byMs);
     await advance(20_000);
@@ -198,7 +162,7 @@ describe('a POST in doubt', () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
     node.fate = { error: proxmoxError(596, 'unknown'), taskAfterMs: 20_000 };
-    await agent.start(101, {});
+    await agent.start(101);
     node.away = true;
     await advance(10 * 60_000);
     expect(await agent.peek()).toMatchObject({ phase: 'running' });
@@ -212,7 +176,7 @@ describe('a POST in doubt', () => {
     const { node, settle, startAgent, journal } = setup();
     const agent = await startAgent();
     node.fate = { error: proxmoxError(403, 'never', 'Permission check failed (/storage/bak, Datastore.AllocateSpace)') };
-    await agent.start(101, {});
+    await agent.start(101);
     await settle();
     expect(await agent.peek()).toMatchObject({ phase: 'failed', error: 'Proxmox refused felhom a right that the backup needs.' });
     expect(journal.join()).toContain('Datastore.AllocateSpace');
@@ -235,7 +199,7 @@ describe('killed', () => {
   test.each(LOG.map((_line, index) => index))('after line %d', async (index) => {
     const all = setup();
     const agent = await all.startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(200);
     all.node.write(...LOG.slice(0, index));
     await all.settle();
@@ -246,7 +210,7 @@ describe('killed', () => {
   test('the consistency point is on disk at once, and stays when it was first seen', async () => {
     const { node, advance, settle, startAgent, rows } = setup();
     const agent = await startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await advance(200);
     node.write(...LOG.slice(0, POINT + 1));
     await settle();
@@ -266,7 +230,7 @@ describe('killed', () => {
     const all = setup();
     const agent = await all.startAgent();
     all.node.fate = 'lost after';
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(200);
     agent.kill();
     await finish(all, 0);
@@ -275,7 +239,7 @@ describe('killed', () => {
   test('after the task ended', async () => {
     const all = setup();
     const agent = await all.startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(200);
     agent.kill();
     all.node.write(...LOG);
@@ -289,7 +253,7 @@ describe('killed', () => {
   test('a point that is read days later does not make the archive younger than it is', async () => {
     const all = setup();
     const agent = await all.startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(200);
     agent.kill();
     all.node.write(...LOG);
@@ -298,14 +262,14 @@ describe('killed', () => {
     const next = await all.startAgent();
     await all.advance(100);
     expect(await next.peek()).toMatchObject({ phase: 'done', label: 'filesystem' });
-    expect(await next.due(101)).toMatchObject({ due: true, reason: 'The last good backup is 40 hours old.' });
+    expect(await next.record(101)).toMatchObject({ lastGoodAt: Date.UTC(2026, 10, 21, 22, 30) });
   });
 
   test('before the POST left: never started', async () => {
     const { node, advance, startAgent } = setup();
     const agent = await startAgent();
     node.fate = 'lost before';
-    await agent.start(101, {});
+    await agent.start(101);
     await advance(200);
     agent.kill();
     const next = await startAgent();
@@ -319,7 +283,7 @@ describe('how it ends', () => {
   const run = async (act: (all: ReturnType<typeof setup>) => void, waitMs = 15_000) => {
     const all = setup();
     const agent = await all.startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(100);
     act(all);
     await all.advance(waitMs);
@@ -383,7 +347,7 @@ describe('how it ends', () => {
   test('also when that last line is written only after it', async () => {
     const all = setup();
     const agent = await all.startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(100);
     all.node.write(...LOG.slice(0, -1));
     all.node.end('unexpected status');
@@ -447,7 +411,7 @@ describe('how it ends', () => {
   test('one answer without the task is not the end of it', async () => {
     const all = setup();
     const agent = await all.startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(100);
     all.node.forgetful = true;
     await all.advance(3000);
@@ -508,7 +472,7 @@ describe('long poll', () => {
   const waiting = async () => {
     const all = setup();
     const agent = await all.startAgent();
-    await agent.start(101, {});
+    await agent.start(101);
     await all.advance(1000);
     const { revision } = await agent.peek();
     const abort = new AbortController();
