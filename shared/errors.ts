@@ -12,6 +12,7 @@ export const ERROR_STATUS = {
   'not-found': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,
+  'backup-not-possible': 409,
   'backup-slot-busy': 409,
   'duplicate-instance': 409,
   'guest-already-enrolled': 409,

@@ -7,6 +7,11 @@ export interface JobRecord {
   lastGood: Job | null;
   /** The newest start, ours or not. */
   lastStartAt: number | null;
+  /**
+   * Start of the newest one that answers the schedule: a good one that the guest did not ask for by itself, or one that somebody
+   * cancelled. So nothing that a guest asks for ever stands in for a scheduled backup.
+   */
+  answeredAt: number | null;
   /** Ours that failed since the last good one, oldest first; stopped ones are among them. */
   failures: { startedAt: number; endedAt: number; failure: string }[];
   /** Starts by the guest outside an offer in the last 24 hours, newest last. */
@@ -23,6 +28,8 @@ const LAST = 100;
 const GOOD = 3;
 
 const isGood = ({ state }: Job): boolean => state === 'done';
+const isAnswer = (job: Job): boolean =>
+  (isGood(job) && job.source !== 'guest') || (job.state === 'failed' && job.failure === 'cancelled');
 
 /** Pure: `jobs` oldest first, in the order they were written, for the clock may have jumped. */
 export const recordOf = (jobs: readonly Job[], now: number): JobRecord => {
@@ -33,6 +40,7 @@ export const recordOf = (jobs: readonly Job[], now: number): JobRecord => {
     lastGood,
     lastGoodAt: lastGood && dataSince(lastGood),
     lastStartAt: jobs.at(-1)?.createdAt ?? null,
+    answeredAt: jobs.findLast(isAnswer)?.createdAt ?? null,
     failures: since
       .filter(({ state, source }) => state === 'failed' && source !== 'proxmox')
       .map(({ createdAt, finishedAt, failure }) => ({ startedAt: createdAt, endedAt: finishedAt ?? createdAt, failure })),
