@@ -1,6 +1,6 @@
 /** What the node keeps on disk beside the API: a stand-in for `/etc/pve`, written anew from the world. */
 
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configText } from './config-text.ts';
 import type { NodeFiles, Storage, World } from './world.ts';
@@ -49,6 +49,19 @@ const guestsElsewhere = (world: World, files: NodeFiles): Record<string, ListedG
   return Object.fromEntries(Object.entries(ids).filter(([, guest]) => guest.node !== world.node));
 };
 
+/** As pmxcfs makes it up (pmxcfs/status.c): `cluster` and `nodelist` are there only where corosync is configured. */
+const members = ({ node, quorate }: World): Record<string, unknown> => {
+  if (quorate === undefined) return { nodename: node, version };
+  const nodelist = { [node]: { id: 1, online: 1, ip: '127.0.0.1' }, other: { id: 2, online: quorate ? 1 : 0, ip: '127.0.0.2' } };
+  return { nodename: node, version, cluster: { name: 'lab', version: 2, nodes: 2, quorate: quorate ? 1 : 0 }, nodelist };
+};
+
+/** Whole or not at all, as a file that pmxcfs makes up is read. */
+const writeJson = (file: string, content: unknown): void => {
+  writeFileSync(`${file}.tmp`, JSON.stringify(content));
+  renameSync(`${file}.tmp`, file);
+};
+
 export const writeConfigFiles = (world: World, files: NodeFiles): void => {
   version += 1;
   const nodeDir = join(files.configDir, 'nodes', world.node);
@@ -59,7 +72,8 @@ export const writeConfigFiles = (world: World, files: NodeFiles): void => {
   guestFolders(world, nodeDir);
   const own = Object.fromEntries([...world.guests.values()].map((g) => [g.vmid, { node: world.node, type: g.type, version }]));
   const ids = { ...guestsElsewhere(world, files), ...own };
-  writeFileSync(join(files.configDir, '.vmlist'), JSON.stringify({ version, ids }));
-  writeFileSync(join(files.configDir, '.version'), JSON.stringify({ starttime: 1, clinfo: version, vmlist: version }));
+  writeJson(join(files.configDir, '.vmlist'), { version, ids });
+  writeJson(join(files.configDir, '.members'), members(world));
+  writeJson(join(files.configDir, '.version'), { starttime: 1, clinfo: version, vmlist: version });
   writeFileSync(join(files.configDir, 'storage.cfg'), storageCfg(world));
 };

@@ -46,6 +46,15 @@ export interface Pve {
   readonly speed: { lineDelayMs: number };
   /** Answers `user@realm!name=secret`; the user is made when it is not there. */
   addToken(userid: string, tokenid: string, options?: { privsep?: boolean }): string;
+  /** A vzdump that felhom did not start: root@pam's, as by a backup job, the interface or the console. Answers the UPID. */
+  startForeignVzdump(
+    params: { vmid: number | readonly number[] } | { all: 1 },
+    options?: Record<string, string | number>,
+  ): string;
+  /** Kills a task's worker, as the kernel does that is out of memory: no TASK line, nothing cleaned up. */
+  killTask(upid: string): Promise<void>;
+  /** Null: removes it. */
+  setGuestLock(vmid: number, lock: string | null): void;
   /** Settles when a task's worker has ended. */
   taskEnded(upid: string): Promise<void>;
   /** Writes the stand-in for `/etc/pve` anew, after a test changed the world. */
@@ -112,6 +121,18 @@ export const startPve = async (options: PveOptions): Promise<Pve> => {
       user.tokens[tokenid] = { secret, privsep, expire: 0 };
       world.users.set(userid, user);
       return `${userid}!${tokenid}=${secret}`;
+    },
+    startForeignVzdump: (params, more) => {
+      const which = 'all' in params ? params : { vmid: String(params.vmid) };
+      return vzdump.start({ ...which, mode: 'snapshot', compress: 'zstd', ...more }, { user: 'root@pam', may: () => true });
+    },
+    killTask: tasks.kill,
+    setGuestLock: (vmid, lock) => {
+      const guest = world.guests.get(vmid);
+      if (!guest) throw new Error(`no guest ${vmid}`);
+      if (lock === null) delete guest.config.lock;
+      else guest.config.lock = lock;
+      saved();
     },
     taskEnded: tasks.ended,
     writeConfigFiles: saved,

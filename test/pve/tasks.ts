@@ -1,6 +1,6 @@
 /** The task runner: workers with a UPID, their logs in the world and in real files, and how they end. */
 
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatUpid } from './upid.ts';
 import type { NodeFiles, Task, World } from './world.ts';
@@ -29,6 +29,8 @@ export interface Tasks {
   /** Starts a worker and answers its UPID at once. */
   fork(spec: TaskSpec, body: (task: TaskHandle) => Promise<void>): string;
   stop(upid: string): Promise<void>;
+  /** As by SIGKILL: no TASK line, nothing cleaned up. */
+  kill(upid: string): Promise<void>;
   stopAll(): Promise<void>;
 }
 
@@ -65,7 +67,9 @@ export const createTasks = (world: World, files: NodeFiles, clock: () => number)
     const running = world.tasks.filter((t) => t.exitstatus === undefined);
     const recent = world.tasks.filter((t) => t.exitstatus !== undefined).slice(-25);
     mkdirSync(files.taskLogDir, { recursive: true });
-    writeFileSync(join(files.taskLogDir, 'active'), [...running, ...recent].map((t) => `${line(t)}\n`).join(''));
+    const file = join(files.taskLogDir, 'active');
+    writeFileSync(`${file}.tmp`, [...running, ...recent].map((t) => `${line(t)}\n`).join(''));
+    renameSync(`${file}.tmp`, file);
   };
 
   const append = (task: Task, line: string): void => {
@@ -141,9 +145,19 @@ export const createTasks = (world: World, files: NodeFiles, clock: () => number)
     if (task) end(task, 'unexpected status');
   };
 
+  const kill: Tasks['kill'] = async (upid) => {
+    const worker = workers.get(upid);
+    const task = world.tasks.find((t) => t.upid === upid);
+    if (!worker || !task) return;
+    end(task, 'unexpected status');
+    worker.abort.abort(new WorkerDied('killed'));
+    await worker.done;
+  };
+
   return {
     fork,
     stop,
+    kill,
     stopAll: async () => {
       await Promise.all([...workers.keys()].map(stop));
     },

@@ -38,6 +38,8 @@ export interface Archive {
   config?: string;
   /** The file, where one was really made. */
   path?: string;
+  /** What a Proxmox Backup Server found when it read the archive. */
+  verification?: { state: 'ok' | 'failed'; upid: string };
 }
 
 /** Any other volume of a storage: ISO images, templates, disk images. */
@@ -169,11 +171,13 @@ export interface World {
   host?: HostFacts;
   /** False until pvestatd has reported, or while it hangs: `/cluster/resources` then knows ids only. */
   pvestatdReported: boolean;
+  /** Of a cluster of two, this node being one; absent: a node of its own. */
+  quorate?: boolean;
 }
 
 /** Where the node keeps on disk what the agent reads beside the API. */
 export interface NodeFiles {
-  /** Stands for `/etc/pve`: `local` → `nodes/<node>`, `.vmlist`, `.version`, certificates. */
+  /** Stands for `/etc/pve`: `local` → `nodes/<node>`, `.vmlist`, `.members`, `.version`, certificates. */
   configDir: string;
   /** Stands for `/var/log/pve/tasks`: `<last hex digit of starttime>/<UPID>`. */
   taskLogDir: string;

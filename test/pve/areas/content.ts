@@ -18,6 +18,7 @@ const archiveRow = (a: Archive): Record<string, unknown> => ({
   size: a.size,
   ...(a.notes === '' ? {} : { notes: a.notes.split('\n')[0] }),
   ...(a.protected ? { protected: 1 } : {}),
+  ...(a.verification === undefined ? {} : { verification: a.verification }),
 });
 
 /** Disk images also tell their parent and what they really use. */

@@ -17,7 +17,7 @@ export interface App {
 }
 
 interface Socket extends Duplex {
-  setTimeout(ms: number, then?: () => void): unknown;
+  setTimeout(ms: number): unknown;
   resetAndDestroy?(): unknown;
 }
 
@@ -85,11 +85,12 @@ export const serveConnection = (socket: Socket, app: App, reset: () => void): vo
     if ('refuse' in parsed) return send(parsed.refuse, undefined);
     await take(parsed.head, parsed.size);
     if (busy || socket.destroyed) return;
-    socket.setTimeout(IDLE_MS, () => socket.end());
+    socket.setTimeout(IDLE_MS);
     await next();
   };
 
-  socket.setTimeout(IDLE_MS, () => socket.end());
+  socket.setTimeout(IDLE_MS);
+  socket.on('timeout', () => socket.end());
   socket.on('data', (chunk: Buffer) => {
     pending = Buffer.concat([pending, chunk]);
     wake();

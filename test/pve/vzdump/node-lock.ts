@@ -1,7 +1,7 @@
 /** The wait for the node's lock, with the lines that tell of it. */
 
 import { WorkerDied } from '../tasks.ts';
-import { Interrupted } from './errors.ts';
+import { endOf } from './errors.ts';
 import { type HeldLock, tryLock, waitForLock } from './lock.ts';
 import { POLL_MS, type Run } from './run.ts';
 
@@ -30,7 +30,7 @@ export const takeNodeLock = async (run: Run): Promise<HeldLock> => {
   const held = await waitMinutes(run);
   if (task.signal.aborted) {
     await held?.release();
-    throw new Interrupted();
+    throw endOf(task.signal);
   }
   if (!held) return refuse('- got timeout');
   voice.blurt('INFO: got global lock');

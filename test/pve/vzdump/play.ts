@@ -1,7 +1,7 @@
 /** Plays a guest's script onto its task, and cleans up after it as far as the way it ended lets it. */
 
 import { WorkerDied } from '../tasks.ts';
-import { GuestFailed, Interrupted } from './errors.ts';
+import { endOf, GuestFailed, Interrupted } from './errors.ts';
 import { stamp } from './format.ts';
 import { failed, finished, guestScript } from './script.ts';
 import { createStage, type Stage, type StageOptions } from './stage.ts';
@@ -56,7 +56,7 @@ export const playGuest = async (options: Omit<StageOptions, 'progress'>): Promis
     try {
       await play(script.body, voice.say);
     } catch (error) {
-      if (!(error instanceof GuestFailed)) throw signal.aborted ? new Interrupted() : error;
+      if (!(error instanceof GuestFailed)) throw signal.aborted ? endOf(signal) : error;
       await play(script.failed(error.message), voice.say);
       await play(script.cleanup, voice.say);
       return error.message;

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type TaskHandle, taskLogFile, WorkerDied } from '../tasks.ts';
 import type { NodeFiles, World } from '../world.ts';
-import { Interrupted } from './errors.ts';
+import { endOf } from './errors.ts';
 import { meets, type VzdumpFaults } from './faults.ts';
 
 export interface Voice {
@@ -31,7 +31,7 @@ export interface VoiceOptions {
 export const createVoice = ({ world, files, task, faults, lineDelayMs }: VoiceOptions): Voice => {
   const pause = async (ms: number): Promise<void> => {
     if (!task.signal.aborted) await sleep(ms, undefined, { signal: task.signal }).catch(() => undefined);
-    if (task.signal.aborted) throw new Interrupted();
+    if (task.signal.aborted) throw endOf(task.signal);
   };
 
   const blurt = (line: string): void => {
