@@ -15,6 +15,8 @@ import type { Scope } from './scope.ts';
 const VMID = 101;
 
 export interface HostOptions {
+  /** The first of them is enrolled by `startHost`; it alone unless told. */
+  vmids?: readonly number[];
   backup?: Record<string, string>;
   limits?: { requests_per_second: number; streams: number };
   lineDelayMs?: number;
@@ -62,20 +64,26 @@ export const startAgent = async (
 };
 
 /** The node and the agent's files, nothing started but the simulator. */
-export const prepareHost = async (scope: Scope, { backup, limits, lineDelayMs = 5 }: HostOptions = {}) => {
+export const prepareHost = async (scope: Scope, { vmids = [VMID], backup, limits, lineDelayMs = 5 }: HostOptions = {}) => {
   const dir = scope.directory();
-  const demo = await startDemoHost({ dir, vmids: [VMID], lineDelayMs });
+  const demo = await startDemoHost({ dir, vmids, lineDelayMs });
   scope.defer(() => demo.pve.close());
   const port = await freePort();
   const config = writeAgentConfig(demo, { dir, port, ...(limits ? { limits } : {}), ...(backup ? { backup } : {}) });
   return { ...demo, dir, port, config };
 };
 
+/** Where the command line reaches this host's agent. */
+export const adminSocket = ({ dir }: Pick<BenchHost, 'dir'>): string => join(dir, 'agent/run/admin.sock');
+
 export const startHost = async (scope: Scope, options: HostOptions = {}): Promise<BenchHost> => {
   const { port, ...prepared } = await prepareHost(scope, options);
   const agent = await startAgent(scope, prepared.config, port);
-  const socket = join(prepared.dir, 'agent/run/admin.sock');
-  await until(() => existsSync(socket), { what: "the agent's admin socket", timeoutMs: 10_000, programs: [agent] });
+  await until(() => existsSync(adminSocket(prepared)), {
+    what: "the agent's admin socket",
+    timeoutMs: 10_000,
+    programs: [agent],
+  });
   const bootstrap: Bootstrap = JSON.parse(
     await run('agent', ['guest', 'enroll', String(VMID), '--print', '--config', prepared.config]),
   );

@@ -3,9 +3,9 @@
  * A process of its own, so that it never waits for anything else the bench does.
  */
 import { setMaxListeners } from 'node:events';
-import { connect, createSecureContext, type TLSSocket } from 'node:tls';
 import { answerQuestions } from './children.ts';
 import { cpuSeconds } from './proc.ts';
+import { onAnswer, open } from './raw.ts';
 
 export interface LoadJob {
   /** `requests`: over connections that are kept. `connections`: a new one for each request. */
@@ -28,45 +28,6 @@ export interface LoadResult {
   serverCpu: number;
   generatorCpu: number;
 }
-
-// Shared: making one costs more than a handshake. No session is ever given to it, so none is resumed.
-const secureContext = createSecureContext();
-
-const open = (port: number): Promise<TLSSocket> =>
-  new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, secureContext, rejectUnauthorized: false }, () => resolve(socket));
-    socket.setNoDelay(true);
-    socket.once('error', reject);
-  });
-
-/** Length of the answer at the front, 0 while its head is not complete; throws when it is not a 200. */
-const answerLength = (bytes: Buffer): number => {
-  const end = bytes.indexOf('\r\n\r\n');
-  if (end < 0) return 0;
-  const head = bytes.toString('latin1', 0, end);
-  if (!head.startsWith('HTTP/1.1 200 ')) throw new Error(`the server answered: ${head.slice(0, head.indexOf('\r\n'))}`);
-  const [, length] = /\r\ncontent-length: (\d+)/i.exec(head) ?? [];
-  if (length === undefined) throw new Error('the server answered without Content-Length');
-  return end + 4 + Number(length);
-};
-
-/** Calls for each whole answer. */
-const onAnswer = (socket: TLSSocket, answered: () => void, failed: (error: Error) => void): void => {
-  let rest: Buffer | null = null;
-  const take = (chunk: Buffer): void => {
-    const bytes: Buffer = rest === null ? chunk : Buffer.concat([rest, chunk]);
-    const length = answerLength(bytes);
-    rest = length > 0 && length <= bytes.length ? null : bytes;
-    if (rest === null) answered();
-  };
-  socket.on('data', (chunk: Buffer) => {
-    try {
-      take(chunk);
-    } catch (error) {
-      failed(error as Error);
-    }
-  });
-};
 
 type Count = () => void;
 
@@ -95,7 +56,7 @@ const askOnce = async (job: LoadJob): Promise<void> => {
   await new Promise<void>((resolve, reject) => {
     socket.on('error', reject);
     socket.once('close', () => reject(new Error('the server closed a connection without an answer')));
-    onAnswer(socket, resolve, reject);
+    onAnswer(socket, () => resolve(), reject);
     socket.write(job.request);
   }).finally(() => socket.destroy());
 };

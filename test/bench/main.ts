@@ -3,6 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Measure } from './measure.ts';
 import { connections } from './measures/connections.ts';
+import { due } from './measures/due.ts';
+import { duty } from './measures/duty.ts';
 import { held } from './measures/held.ts';
 import { idle } from './measures/idle.ts';
 import { metrics } from './measures/metrics.ts';
@@ -12,12 +14,12 @@ import { throughput } from './measures/throughput.ts';
 import { document, machine, type Outcome, table } from './report.ts';
 import { createScope, type Scope } from './scope.ts';
 
-const MEASURES: readonly Measure[] = [start, idle, metrics, throughput, connections, release, held];
+const MEASURES: readonly Measure[] = [start, idle, metrics, throughput, connections, release, held, due, duty];
 const FILE = 'bench.json';
 
 const USAGE = `npm run bench -- [options]
 
-Measures the real programs against a simulated Proxmox VE node on this machine's loopback. Takes about seven minutes.
+Measures the real programs against a simulated Proxmox VE node on this machine's loopback. Takes about fifteen minutes.
 Prints a table and writes ${FILE} into the current directory.
 
   --only NAME   only this measure; may be repeated:

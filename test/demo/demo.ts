@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bootstrap } from '#shared/bootstrap';
-import { followBackup } from './backup.ts';
+import { followBackup, followVerification } from './backup.ts';
 import { writeAgentConfig, writeGuestFiles } from './files.ts';
 import { type DemoHost, startDemoHost } from './host.ts';
 import { freePort } from './ports.ts';
@@ -127,6 +127,7 @@ const play = async (
   say('');
 
   const { ok } = await followBackup(first.bootstrap, say, ending.signal);
+  if (ok) await followVerification(first.bootstrap, say, ending.signal);
   step('');
   say(await run('controller', ['status', '--config', first.controllerConfig]).catch((error: Error) => error.message));
   if (once) return ok ? 0 : 1;

@@ -30,6 +30,7 @@ export const writeAgentConfig = ({ pve, token }: DemoHost, { dir, port, limits, 
       token_file: writeSecret(join(agentDir, 'proxmox.token'), `${token}\n`),
       config_dir: pve.files.configDir,
       task_log_dir: pve.files.taskLogDir,
+      lock_file: pve.files.lockFile,
     },
     // On a real host an hour lies between two backups; here you may ask as often as you like.
     backup: { storage: BACKUP_STORAGE, min_interval: '0s', ...backup },

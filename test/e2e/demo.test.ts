@@ -31,6 +31,8 @@ test('--once takes one backup, prints the result and ends with status 0', { time
   expect(await demo.ended, demo.output()).toBe(0);
   expect(demo.output()).toContain('felhom demo is ready');
   expect(demo.output()).toMatch(/Backup done: usb-backup:backup\/vzdump-lxc-101-\S+\.tar\.zst, \d+ bytes, label "filesystem"/);
+  expect(demo.output()).toContain('Verified: the agent has read the archive to its end, and it is whole.');
+  expect(demo.output()).toMatch(/^ {2}verified {14}yes, .*: read to its end and whole$/m);
   expect(processesOf(demo.dir)).toEqual([]);
   const [archive] = readdirSync(join(demo.dir, 'storage/usb-backup/dump')).filter((name) => name.endsWith('.tar.zst'));
   expect(archive).toBeDefined();

@@ -17,7 +17,10 @@ interface Run {
 }
 
 const startRun = async (scope: Scope): Promise<Run> => {
-  const host = await startHost(scope, { backup: { max_age: '1s', min_interval: '0s' }, lineDelayMs: 10 });
+  const host = await startHost(scope, {
+    backup: { max_age: '1s', min_interval: '0s', window: '00:00-23:59' },
+    lineDelayMs: 10,
+  });
   const writtenAt: number[] = [];
   host.pve.vzdumpFaults.onLine = (line, atMs) => {
     if (line.startsWith(CONSISTENT)) writtenAt.push(atMs);
