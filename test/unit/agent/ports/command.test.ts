@@ -26,6 +26,14 @@ test('a hung program ends at its deadline, and is gone', async () => {
   expect(await failure(run('sleep', ['30']))).toMatchObject({ reason: 'timeout' });
 });
 
+test('a caller may wait for less time than the table allows, never for more', async () => {
+  const before = performance.now();
+  expect(await failure(run('sleep', ['31'], 30))).toMatchObject({ reason: 'timeout' });
+  expect(performance.now() - before).toBeLessThan(180);
+  expect(await failure(run('sleep', ['32'], 60_000))).toMatchObject({ reason: 'timeout' });
+  expect(performance.now() - before).toBeLessThan(1_000);
+});
+
 test('a program whose output stays open is not waited for beyond the deadline', async () => {
   const before = performance.now();
   expect(await failure(run('shell', ['-c', 'sleep 3 & echo started']))).toMatchObject({ reason: 'timeout' });

@@ -1,8 +1,9 @@
-import { statfs } from 'node:fs/promises';
+import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type RunCommand, runCommand } from '#agent/ports/command';
-import { createFilesystem } from '#agent/ports/filesystem';
+import { createFileSize, createFilesystem } from '#agent/ports/filesystem';
 
 test('the room of a real file system', async () => {
   const { space } = createFilesystem(runCommand);
@@ -21,4 +22,12 @@ test('blocks count in the size that stat names, whatever it is', async () => {
   const run: RunCommand = async (_name, args) => (args.includes('-f') ? '4096 1000 250\n' : '2065\n');
   expect(await createFilesystem(run).space('/x')).toEqual({ device: '2065', totalBytes: 4_096_000, availBytes: 1_024_000 });
   await expect(createFilesystem(async () => '? ? ?\n').space('/x')).rejects.toThrow('no figures');
+});
+
+test("a file's size, and of one that is not there none", async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'felhom-'));
+  const size = createFileSize(runCommand);
+  await writeFile(join(directory, 'x'), 'four');
+  expect([await size(join(directory, 'x')), await size(join(directory, 'y'))]).toEqual([4, null]);
+  await rm(directory, { recursive: true });
 });

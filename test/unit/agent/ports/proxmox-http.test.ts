@@ -395,6 +395,142 @@ describe('answers', () => {
   });
 });
 
+describe('changes of volumes and tasks', () => {
+  const VOLID = 'bak:backup/vzdump-lxc-101-2026_11_21-22_45_55.tar.zst';
+  const DELETION = UPID.replace('vzdump:101', 'imgdel:101@bak');
+  const pathOf = (volid: string) => `/api2/json/nodes/pve1/storage/bak/content/${encodeURIComponent(volid)}`;
+
+  test('each goes out once, on a connection of its own, and a DELETE has no body', async () => {
+    const { peer, proxmox } = await connect(({ method }) => json(method === 'GET' ? [] : null));
+    await proxmox.vzdumpTasks(101, 0);
+    await proxmox.protectVolume('bak', VOLID, true);
+    await proxmox.protectVolume('bak', VOLID, false);
+    await proxmox.deleteVolume('bak', VOLID);
+    await proxmox.stopTask(UPID);
+    expect(peer.seen.slice(1).map(({ method, path, body }) => [method, path, body])).toEqual([
+      ['PUT', pathOf(VOLID), 'protected=1'],
+      ['PUT', pathOf(VOLID), 'protected=0'],
+      ['DELETE', `${pathOf(VOLID)}?delay=5`, ''],
+      ['DELETE', `/api2/json/nodes/pve1/tasks/${encodeURIComponent(UPID)}`, ''],
+    ]);
+    expect(new Set(peer.seen.map(({ connection }) => connection)).size).toBe(5);
+    for (const { head } of peer.seen.slice(1)) expect(head).toMatch(/connection: close/i);
+  });
+
+  test.each<[string, unknown, Partial<ProxmoxError> | null]>([
+    ['went well', { status: 'stopped', exitstatus: 'OK' }, null],
+    ['had warnings', { status: 'stopped', exitstatus: 'WARNINGS: 1' }, null],
+    ['failed', { status: 'stopped', exitstatus: "cannot remove protected volume 'x'" }, { effect: 'never' }],
+  ])('a deletion that takes long and %s is followed to its end', async (_what, last, expected) => {
+    let looks = 0;
+    const { peer, proxmox } = await connect(({ method }) => {
+      if (method === 'DELETE') return json(DELETION);
+      looks += 1;
+      return json(looks < 2 ? { status: 'running' } : last);
+    });
+    const call = proxmox.deleteVolume('bak', VOLID);
+    if (expected === null) await call;
+    else expect(await errorOf(call)).toMatchObject(expected);
+    expect(peer.seen.map(({ method }) => method)).toEqual(['DELETE', 'GET', 'GET']);
+  });
+
+  test.each<[string, unknown[], boolean]>([
+    ['gone', [{ volid: 'bak:backup/other' }], true],
+    ['still there', [{ volid: VOLID }, { volid: 'bak:backup/other' }], false],
+  ])('a deletion whose worker was killed: the volume is %s', async (_what, rows, resolved) => {
+    const { peer, proxmox } = await connect(({ method, path }) => {
+      if (method === 'DELETE') return json(DELETION);
+      return json(path.includes('/tasks/') ? { status: 'stopped', exitstatus: 'unexpected status' } : rows);
+    });
+    const ended = await proxmox.deleteVolume('bak', VOLID).then(
+      () => true,
+      () => false,
+    );
+    expect(ended).toBe(resolved);
+    expect(peer.seen.filter(({ method }) => method === 'DELETE')).toHaveLength(1);
+  });
+
+  test('an empty list proves a deletion only to a token that may see the volumes', async () => {
+    const answers =
+      (granted: unknown): Answer =>
+      ({ method, path }) => {
+        if (method === 'DELETE') return 'reset';
+        return json(path.includes('/access/permissions') ? granted : []);
+      };
+    const blind = await connect(answers({}));
+    expect(await errorOf(blind.proxmox.deleteVolume('bak', VOLID))).toMatchObject({ code: 'proxmox-permission' });
+    const seeing = await connect(answers({ '/storage/bak': { 'Datastore.Allocate': 1 } }));
+    await seeing.proxmox.deleteVolume('bak', VOLID);
+  });
+
+  test.each([
+    ['has ended', { status: 'stopped', exitstatus: 'interrupted by signal' }, true],
+    ['runs on', { status: 'running' }, false],
+  ])('a stop without an answer, and the task %s', async (_what, status, resolved) => {
+    const { peer, proxmox } = await connect(({ method }) => (method === 'DELETE' ? reply(596, 'timeout') : json(status)));
+    const ended = await proxmox.stopTask(UPID).then(
+      () => true,
+      () => false,
+    );
+    expect([ended, peer.seen.filter(({ method }) => method === 'DELETE').length]).toEqual([resolved, 1]);
+  });
+});
+
+describe('running backups', () => {
+  const task = (start: string, user = 'root@pam', type = 'vzdump') => `UPID:pve1:000002DE:0002AD06:${start}:${type}:101:${user}:`;
+  const [HERE, THERE] = [task('6B021F20'), task('6B021F21').replace('pve1', 'pve2')];
+
+  test('of both lists, each once, and of these only what runs', async () => {
+    const { proxmox } = await connect(({ path }) =>
+      path.includes('/cluster/tasks')
+        ? json([
+            { upid: HERE, pid: 734 },
+            { upid: THERE, pid: 12 },
+            { upid: task('6B021F22'), endtime: 1795301156, status: 'OK' },
+            { upid: task('6B021F23', 'root@pam', 'qmstart'), pid: 9 },
+          ])
+        : json([
+            { upid: HERE, status: 'RUNNING' },
+            // Ended, and not yet in the archive.
+            { upid: task('6B021F24'), endtime: 1795301156, status: 'job errors' },
+          ]),
+    );
+    expect((await proxmox.runningVzdump()).map(({ upid }) => upid)).toEqual([HERE, THERE]);
+  });
+
+  test('our own alone prove nothing: the right is looked up', async () => {
+    const own = task('6B021F20', 'felhom@pve!pve1');
+    const answers =
+      (granted: unknown): Answer =>
+      ({ path }) => {
+        if (path.includes('/access/permissions')) return json(granted);
+        return json(path.includes('/cluster/tasks') ? [] : [{ upid: own, status: 'RUNNING' }]);
+      };
+    const blind = await connect(answers({}));
+    expect((await errorOf(blind.proxmox.runningVzdump())).message).toContain('Sys.Audit on /');
+    expect((await errorOf(blind.proxmox.guestTasks(101, 0))).message).toContain('Sys.Audit on /nodes/pve1');
+    const seeing = await connect(answers({ '/': { 'Sys.Audit': 1 }, '/nodes/pve1': { 'Sys.Audit': 1 } }));
+    expect(await seeing.proxmox.runningVzdump()).toHaveLength(1);
+    expect(await seeing.proxmox.guestTasks(101, 0)).toHaveLength(1);
+  });
+});
+
+test('a schedule is asked for once, with its start', async () => {
+  const { peer, proxmox } = await connect(() => json([{ timestamp: 1795301156, utc: 'x' }, { timestamp: '1795387556' }]));
+  expect(await proxmox.analyzeSchedule('mon..fri 4:15', 1795301155)).toEqual([1795301156, 1795387556]);
+  const asked = new URL(peer.seen[0]?.path ?? '', 'https://x').searchParams;
+  expect(Object.fromEntries(asked)).toEqual({ schedule: 'mon..fri 4:15', starttime: '1795301155', iterations: '100' });
+});
+
+test.each<[unknown, string | null]>([
+  [{ timezone: 'Europe/Budapest' }, 'Europe/Budapest'],
+  [{ time: 1 }, null],
+])('the time zone of %j', async (data, zone) => {
+  const { proxmox } = await connect(() => json(data));
+  if (zone === null) expect(await errorOf(proxmox.timezone())).toMatchObject({ code: 'proxmox-failed' });
+  else expect(await proxmox.timezone()).toBe(zone);
+});
+
 describe('an empty list', () => {
   /** Everything is empty; `granted` are the privileges by path. */
   const withRights = (granted: Record<string, string[]>) =>
