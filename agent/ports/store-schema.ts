@@ -98,6 +98,7 @@ export const MIGRATIONS: readonly string[] = [
   -- Where a backup storage was last seen mounted: a drive that is absent must not look like a directory of the root file system.
   CREATE TABLE targets (
     storage TEXT PRIMARY KEY,
+    path TEXT NOT NULL,               -- as configured then; of another path it tells nothing
     mount_point TEXT NOT NULL,
     seen_at INTEGER NOT NULL
   ) STRICT;
