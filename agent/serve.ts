@@ -2,12 +2,13 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#shared/clock';
-import { createBackups } from './backups/service.ts';
 import { type AgentConfig, compareConfigs } from './config.ts';
 import { createDisks } from './disks/service.ts';
 import { createGuests } from './guests/service.ts';
+import { loadProblems } from './health/problems.ts';
 import { createAdminServer } from './http/admin.ts';
 import { adminHandlers } from './http/admin-handlers.ts';
+import { createEventHub } from './http/event-hub.ts';
 import { guestHandlers } from './http/guest-handlers.ts';
 import { createGuestServer } from './http/server.ts';
 import { reachedAt } from './http/source.ts';
@@ -22,8 +23,8 @@ import { createProxmox } from './ports/proxmox-http.ts';
 import { stateFilesIn } from './ports/state-files.ts';
 import { openStore } from './ports/store.ts';
 import { createSysfs } from './ports/sysfs.ts';
-import { createTaskLog } from './ports/task-log.ts';
 import { readTokenFile } from './ports/token-file.ts';
+import { composeBackups } from './serve-backups.ts';
 import { createNodeView } from './storage/node-view.ts';
 import { createGuestStorage } from './storage/service.ts';
 import { ensureIdentity } from './trust/identity.ts';
@@ -83,7 +84,7 @@ const compose = async (
     config.listen.map(({ address }) => address),
   );
 
-  const { endpoint, fingerprint, configDir, taskLogDir } = config.proxmox;
+  const { endpoint, fingerprint, configDir } = config.proxmox;
   const fingerprints = async () => [fingerprint === 'auto' ? await nodeFingerprint(configDir) : fingerprint];
   const proxmox = createProxmox({ endpoint, token, node, fingerprints, clock });
   undo.push(() => proxmox.close());
@@ -94,10 +95,6 @@ const compose = async (
   const storage = createGuestStorage({ clock, proxmox, view });
   const metrics = createMetrics({ clock, proc, sysfs, run: runCommand, view });
   undo.push(() => metrics.close());
-  const taskLog = createTaskLog({ directory: taskLogDir, proxmox, clock });
-  const backups = createBackups({ store, proxmox, taskLog, clock, journal, settings: () => current.backup });
-  undo.push(() => backups.close());
-
   const interfaces = () => Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const guests = await createGuests({
     store,
@@ -110,6 +107,15 @@ const compose = async (
         reachedAt(address, interfaces()).map((own) => ({ address: own, port, fingerprints: [identity.fingerprint] })),
       ),
   });
+  const problems = await loadProblems({ store, clock, journal });
+  const { backups, archives, duty, ...backing } = composeBackups({
+    ...{ store, proxmox, proc, view, problems, clock, journal, hostId: identity.hostId },
+    paths: config.proxmox,
+    settings: () => current.backup,
+    guests: guests.enrolled,
+  });
+  undo.push(backing.close);
+  const events = createEventHub({ backups, problems });
   await backups.resume();
 
   const agent = { version: VERSION, host_scope: identity.hostId, node, fingerprints: { now: identity.fingerprint, next: null } };
@@ -118,14 +124,19 @@ const compose = async (
     key: identity.key,
     certificate: identity.certificate,
     guests,
-    handlers: guestHandlers({ backups, disks: createDisks(), metrics, storage, agent }),
+    handlers: guestHandlers({ duty, backups, archives, problems, events, disks: createDisks(), metrics, storage, agent }),
     interfaces,
     clock,
     journal,
   });
   undo.push(() => server.close());
-  const admin = await createAdminServer({ runtimeDir: config.runtimeDir, handlers: adminHandlers(guests), journal });
+  const admin = await createAdminServer({
+    runtimeDir: config.runtimeDir,
+    handlers: adminHandlers(guests, { duty, backups, archives, problems }),
+    journal,
+  });
   undo.push(() => admin.close());
+  backing.begin();
   journal('notice', 'The agent runs.', { version: VERSION, host_id: identity.hostId, node, fingerprint: identity.fingerprint });
 
   return {

@@ -21,3 +21,11 @@ export const sleep = (clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     const cancel = clock.after(ms, done);
     signal?.addEventListener('abort', done, { once: true });
   });
+
+/** Acts again and again, each time so long after the last has ended, until the signal is aborted. `act` never rejects. */
+export const repeat = async (clock: Clock, ms: number, act: () => Promise<void>, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted) {
+    await act();
+    await sleep(clock, ms, signal);
+  }
+};

@@ -195,5 +195,9 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
       }),
   });
 
-  return { enroll, rotate, revoke, remove, list, authenticate };
+  /** Every guest, also one whose tokens are revoked: it is still to be backed up. */
+  const enrolledGuests = (): { vmid: number; lastSeenAt: number | null }[] =>
+    [...guests.values()].map(({ vmid, lastSeenAt }) => ({ vmid, lastSeenAt }));
+
+  return { enroll, rotate, revoke, remove, list, enrolled: enrolledGuests, authenticate };
 };

@@ -1,9 +1,11 @@
 /** The admin API: each endpoint and the service call that answers it. */
-import type { DutyOverview, PrunePlan, RestoreAdvice, VerifyState } from '#shared/wire/admin-backups';
+import type { PrunePlan, RestoreAdvice, VerifyState } from '#shared/wire/admin-backups';
 import type { Archives, ArchivesQuery } from '#shared/wire/archives';
 import type { BackupStarted, BackupStatus, StatusQuery } from '#shared/wire/backups';
 import type { Job } from '../backups/jobs.ts';
 import { startedView } from '../backups/view.ts';
+import type { DutyOverview } from '../duty/service.ts';
+import { overviewView } from '../duty/view.ts';
 import type { Guests } from '../guests/service.ts';
 import type { Problem } from '../health/problems.ts';
 import { problemView } from '../health/view.ts';
@@ -37,7 +39,7 @@ export const adminHandlers = (guests: Guests, services: AdminServices): AdminHan
   revokeGuest: ({ params }) => guests.revoke(Number(params.vmid)),
   removeGuest: ({ params }) => guests.remove(Number(params.vmid)),
   listBackups: ({ query: { vmid, ...page } }) => services.archives.list(Number(vmid), page),
-  backupsDue: () => services.duty.overview(),
+  backupsDue: async () => overviewView(await services.duty.overview()),
   followBackup: ({ query: { vmid, ...query }, signal }) => services.backups.status(Number(vmid), query, signal),
   runBackup: ({ body }) => services.duty.run(body.vmid),
   cancelBackup: async ({ body }) => startedView(await services.backups.cancel(body.vmid, 'cancelled')),
