@@ -89,7 +89,7 @@ const upsert = (list: Job[], job: Job): void => {
   const at = list.findIndex(({ jobId }) => jobId === job.jobId);
   if (at >= 0) list[at] = job;
   else list.push(job);
-  if (list.length <= LAST + GOOD) return;
+  if (list.length <= LAST) return;
   const kept = new Set(list.filter(isGood).slice(-GOOD));
   list.splice(0, list.length, ...list.filter((one, index) => kept.has(one) || index >= list.length - LAST));
 };

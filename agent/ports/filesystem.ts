@@ -1,5 +1,5 @@
-/** How much room a file system has, asked by child processes: a hung one stops only them. */
-import type { RunCommand } from './command.ts';
+/** How much room a file system has and how large a file is, asked by child processes: a hung one stops only them. */
+import { CommandError, type RunCommand } from './command.ts';
 
 export interface Space {
   /** The same for every path of one file system. */
@@ -29,3 +29,15 @@ export const createFilesystem = (run: RunCommand): Filesystem => ({
     return parse(path, device, figures);
   },
 });
+
+/** Bytes of a file; null when there is none. */
+export const createFileSize =
+  (run: RunCommand) =>
+  async (path: string): Promise<number | null> => {
+    try {
+      return Number(await run('stat', ['-c', '%s', '--', path]));
+    } catch (error) {
+      if (error instanceof CommandError && error.reason === 'exit') return null;
+      throw error;
+    }
+  };

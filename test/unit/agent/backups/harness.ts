@@ -2,6 +2,7 @@
 import Database from 'better-sqlite3';
 import { createBackups, type NewBackup } from '#agent/backups/service';
 import { startedView } from '#agent/backups/view';
+import type { AgentConfig } from '#agent/config';
 import { loadProblems } from '#agent/health/problems';
 import type { Journal } from '#agent/ports/journal';
 import {
@@ -297,7 +298,12 @@ const createNode = (clock: Clock) => {
   return { node, proxmox, taskLog, host };
 };
 
-const RULES = {
+const RULES: AgentConfig['backup'] = {
+  storage: 'bak',
+  mode: 'snapshot',
+  compress: 'zstd',
+  maxAgeMs: 36 * HOUR,
+  minIntervalMs: HOUR,
   schedule: '04:15',
   window: { from: 22 * 60, to: 6 * 60 },
   fallbackAfterMs: HOUR / 2,
@@ -330,10 +336,7 @@ export const setup = ({ minIntervalMs = HOUR, startPreempts = false } = {}) => {
   const { node, proxmox, taskLog, host } = createNode(time.clock);
   const { store, rows, fault } = createDatabase();
   const journal: string[] = [];
-  const settings = {
-    ...{ storage: 'bak', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * HOUR },
-    ...{ minIntervalMs, ...RULES, startPreempts },
-  } as const;
+  const settings = { ...RULES, minIntervalMs, startPreempts };
 
   const startAgent = async () => {
     let living = true;
