@@ -6,31 +6,43 @@ import { adminSocketPath } from '../config.ts';
 import { CommandFailed } from './io.ts';
 import { loadConfig } from './load-config.ts';
 
-export interface AskOptions<Body, Params> {
+export interface AskOptions<Body, Query, Params> {
   /** Path of agent.yaml, which names the socket's directory. */
   config: string;
   params?: Params & Record<string, string>;
+  query?: Query & Record<string, string>;
   body?: Body;
+  /** How long the agent may take, where it is not a matter of seconds. */
+  patienceMs?: number;
 }
 
-/** Longer than anything that the agent does for an answer. */
-const TIMEOUT_MS = 30_000;
+/** Longer than what the agent does for most answers. */
+const PATIENCE_MS = 30_000;
 
-export const ask = async <Reply, Body, Params>(
-  { method, path }: Endpoint<Reply, Body, undefined, Params>,
-  { config, params, body }: AskOptions<Body, Params>,
+export const ask = async <Reply, Body, Query, Params>(
+  { method, path }: Endpoint<Reply, Body, Query, Params>,
+  { config, params, query, body, patienceMs = PATIENCE_MS }: AskOptions<Body, Query, Params>,
 ): Promise<Reply> => {
   const { runtimeDir } = await loadConfig(config);
-  const text = await exchange(adminSocketPath(runtimeDir), method, pathOf(path, params), body);
+  const target = query === undefined ? pathOf(path, params) : `${pathOf(path, params)}?${new URLSearchParams(query)}`;
+  const text = await exchange({ socketPath: adminSocketPath(runtimeDir), method, path: target, timeout: patienceMs }, body);
   const answer = JSON.parse(text) as Envelope<Reply>;
   if (answer.ok && answer.data !== null) return answer.data;
   throw new CommandFailed(answer.error);
 };
 
-const exchange = (socketPath: string, method: string, path: string, body: unknown): Promise<string> =>
+interface Question {
+  socketPath: string;
+  method: string;
+  path: string;
+  /** Milliseconds. */
+  timeout: number;
+}
+
+const exchange = (question: Question, body: unknown): Promise<string> =>
   new Promise((resolve, reject) => {
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const call = request({ socketPath, method, path, headers, timeout: TIMEOUT_MS }, (response) => {
+    const call = request({ ...question, headers }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
@@ -38,7 +50,7 @@ const exchange = (socketPath: string, method: string, path: string, body: unknow
     });
     call.on('timeout', () => call.destroy(new Error('no answer in time')));
     call.on('error', (error: NodeJS.ErrnoException) =>
-      reject(new CommandFailed(unreachable(socketPath, error), { cause: error })),
+      reject(new CommandFailed(unreachable(question.socketPath, error), { cause: error })),
     );
     call.end(body === undefined ? undefined : JSON.stringify(body));
   });

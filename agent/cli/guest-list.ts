@@ -3,17 +3,7 @@ import { Command } from 'commander';
 import { type EnrolledGuests, listGuests } from '#shared/wire/admin';
 import { ask } from './admin-client.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
-
-/** Columns as wide as their widest cell. */
-const table = (rows: string[][]): string[] => {
-  const widths = (rows[0] ?? []).map((_head, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-};
+import { table } from './table.ts';
 
 const render = ({ guests }: EnrolledGuests): string[] =>
   table([

@@ -1,6 +1,14 @@
 /** The whole command line. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
+import { backupCancelCommand } from './backup-cancel.ts';
+import { backupDueCommand } from './backup-due.ts';
+import { backupListCommand } from './backup-list.ts';
+import { backupProtectCommand } from './backup-protect.ts';
+import { backupPruneCommand } from './backup-prune.ts';
+import { backupRestoreCommand } from './backup-restore.ts';
+import { backupRunCommand } from './backup-run.ts';
+import { backupVerifyCommand } from './backup-verify.ts';
 import { configCheckCommand } from './config-check.ts';
 import { guestEnrollCommand } from './guest-enroll.ts';
 import { guestListCommand } from './guest-list.ts';
@@ -9,6 +17,7 @@ import { guestRevokeCommand } from './guest-revoke.ts';
 import { guestRotateCommand } from './guest-rotate.ts';
 import { identityCommand } from './identity.ts';
 import type { Io } from './io.ts';
+import { problemsCommand } from './problems.ts';
 import { serveCommand } from './serve.ts';
 
 export const agentProgram = (io: Io): Command =>
@@ -26,4 +35,17 @@ export const agentProgram = (io: Io): Command =>
         .addCommand(guestRevokeCommand(io))
         .addCommand(guestRemoveCommand(io)),
     )
+    .addCommand(
+      new Command('backup')
+        .description('archives: what there is, what is due, and what to do; talks to the running agent')
+        .addCommand(backupListCommand(io))
+        .addCommand(backupDueCommand(io))
+        .addCommand(backupRunCommand(io))
+        .addCommand(backupCancelCommand(io))
+        .addCommand(backupProtectCommand(io))
+        .addCommand(backupVerifyCommand(io))
+        .addCommand(backupPruneCommand(io))
+        .addCommand(backupRestoreCommand(io)),
+    )
+    .addCommand(problemsCommand(io))
     .addCommand(identityCommand(io));

@@ -38,10 +38,13 @@ const subjectOf = ({ event, data }: GuestEvent & NamedEvent): string =>
 export const createEventHub = ({ backups, problems }: EventSources) => {
   const listeners = new Set<Listener>();
 
-  backups.onChange((job) => {
-    const event: GuestEvent = { event: 'job', data: withoutRevision(statusView(job.vmid, job, '')) };
-    for (const { guest, tell } of listeners) if (guest.vmid === job.vmid && seesBackups(guest)) tell(event);
-  });
+  const tellOwner = (vmid: number, event: GuestEvent): void => {
+    for (const { guest, tell } of listeners) if (guest.vmid === vmid && seesBackups(guest)) tell(event);
+  };
+
+  backups.onChange((job) => tellOwner(job.vmid, { event: 'job', data: withoutRevision(statusView(job.vmid, job, '')) }));
+
+  const archivesChanged = (vmid: number): void => tellOwner(vmid, { event: 'archives', data: { vmid } });
 
   problems.onChange(({ kind, problem }) => {
     const event: GuestEvent = { event: 'problem', data: { change: kind, problem: problemView(problem) } };
@@ -69,7 +72,7 @@ export const createEventHub = ({ backups, problems }: EventSources) => {
     }
   };
 
-  return { follow };
+  return { follow, archivesChanged };
 };
 
 const aborted = (signal: AbortSignal): Promise<void> =>

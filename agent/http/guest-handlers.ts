@@ -21,7 +21,7 @@ export interface GuestServices {
   backups: { status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus> };
   archives: { list(vmid: number, query: ArchivesQuery): Promise<Archives> };
   problems: { list(vmid: number): Problem[] };
-  events: EventHub;
+  events: Pick<EventHub, 'follow'>;
   disks: DiskService;
   metrics: Pick<Metrics, 'read'>;
   storage: GuestStorageService;

@@ -106,7 +106,7 @@ export const VerifyState = typed(
     /** Of the last reading that ended. */
     verification: Verification,
     verified_at: nullable(Timestamp),
-    /** Why it failed; empty otherwise. */
+    /** Why it failed, or could not be tried; empty otherwise. */
     error: Type.String(),
   }),
 );

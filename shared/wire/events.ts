@@ -20,6 +20,9 @@ const Hello = Type.Object({
 /** A backup of this guest changed: it began, came to its consistency point, ended. Needs the scope `backup`. */
 const JobEvent = Type.Object({ event: Type.Literal('job'), data: BackupJob });
 
+/** Archives of this guest came, went, or are better known: `GET /backups` tells which. Needs the scope `backup`. */
+const ArchivesEvent = Type.Object({ event: Type.Literal('archives'), data: Type.Object({ vmid: Vmid }) });
+
 /** Something began to be wrong with this guest or its host, or no longer is. */
 const ProblemEvent = Type.Object({
   event: Type.Literal('problem'),
@@ -29,12 +32,13 @@ const ProblemEvent = Type.Object({
   }),
 });
 
-export const GuestEvent = typed(Type.Union([Hello, JobEvent, ProblemEvent]));
+export const GuestEvent = typed(Type.Union([Hello, JobEvent, ArchivesEvent, ProblemEvent]));
 export type GuestEvent = TypeOf<typeof GuestEvent>;
 
 export const getEvents = eventStream({
   path: '/events',
   access: 'token',
-  summary: 'Backups and problems as they change. Begins with how things stand (`hello`); nothing is replayed after a pause.',
+  summary:
+    'Backups, archives and problems as they change. Begins with how things stand (`hello`); nothing is replayed after a pause.',
   reply: GuestEvent,
 });
