@@ -1,8 +1,9 @@
 /** `agent.yaml`: its defaults, and how each mistake is told. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type AgentConfig, compareConfigs, describeProblem, parseConfig } from '#agent/config';
+import { type AgentConfig, compareConfigs, describeProblem, parseConfig, rulesFor } from '#agent/config';
 
+const HOUR_MS = 3_600_000;
 const LISTEN = 'listen: [{address: 10.10.10.1, port: 8443}]\n';
 
 const good = (yaml: string): AgentConfig => {
@@ -29,8 +30,21 @@ test('everything but `listen` has a default', () => {
       node: 'auto',
       configDir: '/etc/pve',
       taskLogDir: '/var/log/pve/tasks',
+      lockFile: '/var/run/vzdump.lock',
     },
-    backup: { storage: 'local', mode: 'snapshot', compress: 'zstd', maxAgeMs: 36 * 3_600_000, minIntervalMs: 3_600_000 },
+    backup: {
+      storage: 'local',
+      mode: 'snapshot',
+      compress: 'zstd',
+      schedule: '04:15',
+      window: { from: 22 * 60, to: 6 * 60 },
+      maxAgeMs: 36 * HOUR_MS,
+      minIntervalMs: HOUR_MS,
+      fallbackAfterMs: HOUR_MS / 2,
+      startPreempts: false,
+      retention: { 'keep-daily': 7, 'keep-weekly': 4, 'keep-monthly': 6 },
+      guests: new Map(),
+    },
     limits: { requestsPerSecond: 20, streams: 4 },
   });
 });
@@ -48,8 +62,21 @@ listen:
   - {address: 0.0.0.0, port: 65535, allow_wildcard: true}
 state_dir: /a/
 runtime_dir: /b
-proxmox: {endpoint: "https://[::1]:8006/", fingerprint: "${'AB:'.repeat(31)}AB", token_file: /t, node: n1, config_dir: /c, task_log_dir: /l}
-backup: {storage: usb-backup, mode: stop, compress: 0, max_age: 7d, min_interval: 0s}
+proxmox: {endpoint: "https://[::1]:8006/", fingerprint: "${'AB:'.repeat(31)}AB", token_file: /t, node: n1, config_dir: /c, task_log_dir: /l, lock_file: /k}
+backup:
+  storage: usb-backup
+  mode: stop
+  compress: 0
+  schedule: "mon..fri 22:00"
+  window: "06:30-21:45"
+  max_age: 7d
+  min_interval: 0s
+  fallback_after: 0s
+  start_preempts: true
+  retention: {keep-last: 3, keep-hourly: 0, keep-daily: 1, keep-weekly: 2, keep-monthly: 4, keep-yearly: 5}
+  guests:
+    "101": {schedule: "*/6:00", mode: suspend, window: "00:00-23:59", max_age: 1h}
+    102:
 limits: {requests_per_second: 100000, streams: 1}
 `);
   expect(config).toMatchObject({
@@ -66,8 +93,24 @@ limits: {requests_per_second: 100000, streams: 1}
       node: 'n1',
       configDir: '/c',
       taskLogDir: '/l',
+      lockFile: '/k',
     },
-    backup: { storage: 'usb-backup', mode: 'stop', compress: '0', maxAgeMs: 7 * 86_400_000, minIntervalMs: 0 },
+    backup: {
+      storage: 'usb-backup',
+      mode: 'stop',
+      compress: '0',
+      schedule: 'mon..fri 22:00',
+      window: { from: 6 * 60 + 30, to: 21 * 60 + 45 },
+      maxAgeMs: 7 * 24 * HOUR_MS,
+      minIntervalMs: 0,
+      fallbackAfterMs: 0,
+      startPreempts: true,
+      retention: { 'keep-last': 3, 'keep-hourly': 0, 'keep-daily': 1, 'keep-weekly': 2, 'keep-monthly': 4, 'keep-yearly': 5 },
+      guests: new Map([
+        [101, { schedule: '*/6:00', mode: 'suspend', window: { from: 0, to: 23 * 60 + 59 }, maxAgeMs: HOUR_MS }],
+        [102, {}],
+      ]),
+    },
     limits: { requestsPerSecond: 100_000, streams: 1 },
   });
 });
@@ -88,12 +131,9 @@ test.each<[string, string, RegExp]>([
   ['a typo in a section', `${LISTEN}backup: {maxage: 36h}`, /^backup\.maxage .*did you mean "max_age"/],
   ['a typo in listen', 'listen: [{adress: 10.0.0.1, port: 1}]', /^listen\[0\]\.adress .*did you mean "address"/],
   ['a key that means nothing', `${LISTEN}telemetry: true`, /^telemetry there is no such key/],
-  ['schedule', `${LISTEN}backup: {schedule: "04:15"}`, /^backup\.schedule there is no such key/],
-  ['retention', `${LISTEN}backup: {retention: {keep-daily: 7}}`, /^backup\.retention there is no such key/],
   ['disks', `${LISTEN}disks: {mount_root: /mnt/felhom}`, /^disks there is no such key/],
   ['opsign', `${LISTEN}opsign: {max_age: 24h}`, /^opsign there is no such key/],
   ['metrics', `${LISTEN}metrics: {}`, /^metrics there is no such key/],
-  ['lock_file', `${LISTEN}proxmox: {lock_file: /x}`, /^proxmox\.lock_file there is no such key/],
   ['a section that is a text', `${LISTEN}backup: daily`, /^backup must be a mapping/],
   ['http', `${LISTEN}proxmox: {endpoint: "http://127.0.0.1:8006"}`, /^proxmox\.endpoint must be https/],
   ['a path behind the port', `${LISTEN}proxmox: {endpoint: "https://127.0.0.1:8006/api2"}`, /^proxmox\.endpoint must be https/],
@@ -103,6 +143,41 @@ test.each<[string, string, RegExp]>([
   ['a bare number', `${LISTEN}backup: {max_age: 36}`, /^backup\.max_age must be a duration.*30s or 5m/],
   ['a unit that is none', `${LISTEN}backup: {min_interval: 1y}`, /^backup\.min_interval must be a duration/],
   ['never due', `${LISTEN}backup: {max_age: 0s}`, /^backup\.max_age must be a duration/],
+  [
+    'a schedule that is a bare number',
+    `${LISTEN}backup: {schedule: 4}`,
+    /^backup\.schedule is a bare number.*minutes of every hour.*"04:00"/,
+  ],
+  ['a schedule that is a number in quotes', `${LISTEN}backup: {schedule: " 15 "}`, /^backup\.schedule is a bare number.*"15:00"/],
+  ['an empty schedule', `${LISTEN}backup: {schedule: " "}`, /^backup\.schedule must be a Proxmox calendar event/],
+  ['a schedule with a shell in it', `${LISTEN}backup: {schedule: "04:15; reboot"}`, /^backup\.schedule must be/],
+  ['a window of one time', `${LISTEN}backup: {window: "22:00"}`, /^backup\.window must be two different times/],
+  ['a window of no length', `${LISTEN}backup: {window: "22:00-22:00"}`, /^backup\.window must be two different times/],
+  ['a window past midnight by its number', `${LISTEN}backup: {window: "22:00-24:00"}`, /^backup\.window must be/],
+  ['a fallback without a unit', `${LISTEN}backup: {fallback_after: 30}`, /^backup\.fallback_after must be a duration/],
+  ['a word for a flag', `${LISTEN}backup: {start_preempts: "yes"}`, /^backup\.start_preempts must be true or false/],
+  ['a retention that keeps nothing', `${LISTEN}backup: {retention: {keep-daily: 0}}`, /^backup\.retention would keep nothing/],
+  ['an empty retention', `${LISTEN}backup: {retention: {}}`, /^backup\.retention would keep nothing/],
+  [
+    'a retention of an unknown kind',
+    `${LISTEN}backup: {retention: {keep-dayly: 7}}`,
+    /^backup\.retention\.keep-dayly .*did you mean "keep-daily"/,
+  ],
+  ['keep-all', `${LISTEN}backup: {retention: {keep-all: 1}}`, /^backup\.retention\.keep-all there is no such key/],
+  ['a negative count', `${LISTEN}backup: {retention: {keep-last: -1}}`, /^backup\.retention\.keep-last must be a whole number/],
+  ['a list of guests', `${LISTEN}backup: {guests: [101]}`, /^backup\.guests must be a mapping/],
+  ['a guest by name', `${LISTEN}backup: {guests: {web: {}}}`, /^backup\.guests\.web is not the number of a guest/],
+  [
+    'a guest with a key that is not its own',
+    `${LISTEN}backup: {guests: {"101": {storage: x}}}`,
+    /^backup\.guests\.101\.storage there is no such key/,
+  ],
+  [
+    "a guest's bad schedule",
+    `${LISTEN}backup: {guests: {"101": {schedule: 4}}}`,
+    /^backup\.guests\.101\.schedule is a bare number/,
+  ],
+  ['a relative lock file', `${LISTEN}proxmox: {lock_file: x}`, /^proxmox\.lock_file must be an absolute path/],
   ['a mode that is none', `${LISTEN}backup: {mode: snapshots}`, /^backup\.mode must be .*did you mean "snapshot"/],
   ['a storage that is a path', `${LISTEN}backup: {storage: /mnt/usb}`, /^backup\.storage must be the id/],
   ['no requests', `${LISTEN}limits: {requests_per_second: 0}`, /^limits\.requests_per_second must be a whole number from 1/],
@@ -125,9 +200,17 @@ test('all problems are told at once', () => {
   expect(problems('listen: [{address: 0.0.0.0, port: 0}]\nfoo: 1\nbackup: {max_age: 1, mode: x}')).toHaveLength(5);
 });
 
+test("a guest's own rules come before those of the host, and only for what it names", () => {
+  const { backup } = good(`${LISTEN}backup: {mode: stop, schedule: "22:00", guests: {"101": {schedule: "*/6:00", max_age: 8h}}}`);
+  expect(rulesFor(backup, 101)).toMatchObject({ mode: 'stop', schedule: '*/6:00', maxAgeMs: 8 * HOUR_MS, storage: 'local' });
+  expect(rulesFor(backup, 102)).toMatchObject({ mode: 'stop', schedule: '22:00', maxAgeMs: 36 * HOUR_MS });
+});
+
 test('a reload knows what it changes at once and what waits', () => {
   const before = good(LISTEN);
   expect(compareConfigs(before, before)).toEqual({ atOnce: [], needRestart: [] });
   const after = good(`${LISTEN}state_dir: /x\nlimits: {streams: 5}\nproxmox: {node: other}`);
   expect(compareConfigs(before, after)).toEqual({ atOnce: ['limits'], needRestart: ['state_dir', 'proxmox'] });
+  const guests = good(`${LISTEN}backup: {guests: {"101": {schedule: "22:00"}}}`);
+  expect(compareConfigs(before, guests)).toEqual({ atOnce: ['backup'], needRestart: [] });
 });

@@ -4,6 +4,7 @@ import { type GuestResource, ProxmoxError, type Resources } from '#agent/ports/p
 import { createNodeView } from '#agent/storage/node-view';
 import { createGuestStorage } from '#agent/storage/service';
 import { FelhomError } from '#shared/errors';
+import { Coverage } from '#shared/wire/archives';
 import { GuestStorage } from '#shared/wire/storage';
 import { fakeClock } from '../fake-clock.ts';
 import { fakeProc, fakeProxmox, fakeSysfs, NEVER, storageConfig, unreachable } from '../fake-host.ts';
@@ -151,4 +152,24 @@ test.each(['resources', 'config'] as const)('a Proxmox that hangs at %s: an answ
 test('without the drives or the storage configuration the classes are unknown, the rest is there', async () => {
   const { storage } = setup({ storages: () => Promise.reject(unreachable()) });
   expect((await storage.list(101)).mounts.map((mount) => mount.class)).toEqual(['', 'slow', '']);
+});
+
+test('the coverage comes from the same reading as the mounts, with its age', async () => {
+  const { storage, proxmox, current, advance } = setup();
+  const [, coverage] = await Promise.all([storage.list(101), storage.coverage(101)]);
+  expect(Value.Errors(Coverage, coverage)).toEqual([]);
+  expect(coverage.mounts.map(({ key, state }) => [key, state])).toEqual([
+    ['rootfs', 'in-backup'],
+    ['mp0', 'bind'],
+    ['mp1', 'in-backup'],
+  ]);
+  expect(proxmox.calls.filter((call) => call.startsWith('config'))).toHaveLength(1);
+  current.resources = () => Promise.reject(unreachable());
+  await advance(60_000);
+  expect(await storage.coverage(101)).toMatchObject({ age_seconds: 60, mounts: coverage.mounts });
+});
+
+test('a coverage that nobody knows is an error, never an empty list', async () => {
+  const { storage } = setup(refused(() => Promise.reject(unreachable())));
+  await expect(storage.coverage(101)).rejects.toMatchObject({ code: 'proxmox-unreachable' });
 });
