@@ -19,6 +19,26 @@ describe('a good host', () => {
     expect(did.requests).toEqual(['resources', 'storages', 'config lxc 101']);
   });
 
+  test('two guests at once look at their common target once', async () => {
+    const place = { node: 'pve1', type: 'lxc' } as const;
+    const { prechecks, did, untilDone } = setup(
+      set({
+        guests: [guest(), guest({ vmid: 102 })],
+        cluster: async () => ({
+          state: 'ok',
+          guests: new Map([
+            [101, place],
+            [102, place],
+          ]),
+        }),
+      }),
+    );
+    await untilDone(Promise.all([prechecks.check(101), prechecks.check(102)]));
+    expect(did.measured).toEqual(['/mnt/usb/dump']);
+    await untilDone(prechecks.check(102));
+    expect(did.measured).toHaveLength(2);
+  });
+
   test.each([
     ['stopped', 'snapshot', 'stop'],
     ['stopped', 'suspend', 'stop'],

@@ -81,6 +81,16 @@ describe('the pass right before a start', () => {
     expect(did.synced).toHaveLength(2);
   });
 
+  test('does not go over a guest that is being synced', async () => {
+    const { guestSync, advance, did } = setup(set({ syncMs: [1_000] }));
+    const both = Promise.all([guestSync.once(101), guestSync.once(101)]);
+    await advance(900);
+    expect(did.synced).toHaveLength(1);
+    await advance(1_100);
+    await both;
+    expect(did.synced).toHaveLength(2);
+  });
+
   test('is nothing where the container does not run', async () => {
     const { guestSync, untilDone, did } = setup(set({ inside: null }));
     await untilDone(guestSync.once(101));

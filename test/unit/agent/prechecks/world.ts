@@ -98,6 +98,8 @@ const healthy = () => ({
   inside: mountinfo(['252:9', '/', 'ext4'], ['0:50', '/proc', 'proc'], ['0:51', '/run', 'tmpfs']) as string | null,
   /** Mount points in the guest that do not answer. */
   dead: [] as string[],
+  /** Those that do not even fail. */
+  mute: [] as string[],
   /** How long each pass over one file system takes; the last one for all that follow. */
   syncMs: [10] as number[],
   syncFails: false,
@@ -121,7 +123,13 @@ export const setup = (...changes: ((world: World) => void)[]) => {
   for (const change of changes) change(world);
   const { clock, advance } = fakeClock();
   const store = memoryStore();
-  const did = { repaired: [] as number[], synced: [] as string[], requests: [] as string[], journal: [] as string[] };
+  const did = {
+    repaired: [] as number[],
+    synced: [] as string[],
+    requests: [] as string[],
+    measured: [] as string[],
+    journal: [] as string[],
+  };
 
   const reading = <T>(name: string, value: T, failure: Error | null): Reading<T> => {
     did.requests.push(name);
@@ -131,7 +139,10 @@ export const setup = (...changes: ((world: World) => void)[]) => {
   const passes = new Map<string, number>();
   const guestMounts = {
     list: async () => (world.inside === null ? null : parseMountinfo(world.inside)),
-    answers: async (_vmid: number, point: string) => !world.dead.includes(point),
+    answers: async (_vmid: number, point: string) => {
+      if (world.mute.includes(point)) await new Promise(() => {});
+      return !world.dead.includes(point);
+    },
     sync: async (vmid: number, point: string, timeoutMs: number) => {
       const pass = passes.get(point) ?? 0;
       passes.set(point, pass + 1);
@@ -162,6 +173,7 @@ export const setup = (...changes: ((world: World) => void)[]) => {
     thinPools: { read: () => world.pools() },
     filesystem: {
       space: async (path) => {
+        did.measured.push(path);
         const found = world.rooms[path];
         if (found === 'hangs') await new Promise(() => {});
         if (found === undefined) throw new CommandError('/usr/bin/stat', 'exit', `cannot stat ${path}`, 1);
