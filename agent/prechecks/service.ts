@@ -36,8 +36,6 @@ const notSynced = (evidence: string): Refusal => ({
   nextStep: 'Nothing, if the guest is only busy for a while. Otherwise let the guest write less at the time of its backup.',
 });
 
-export type Prechecks = ReturnType<typeof createPrechecks>;
-
 export const createPrechecks = (ports: PrecheckPorts) => {
   const { clock, journal, guestSync } = ports;
   const reader = createReader(clock, journal);
