@@ -9,6 +9,8 @@ import type { PlanFacts } from './prune.ts';
 import type { RestoreLines } from './restore.ts';
 
 const PAGE = 100;
+/** Proxmox bounds no note; a page of the longest must stay an answer. */
+const NOTES_LENGTH = 256;
 const HOUR_MS = 3_600_000;
 
 const time = (ms: number | null): string | null => (ms === null ? null : timestamp(ms));
@@ -25,7 +27,7 @@ const archiveView = (archive: Archive, now: number): WireArchive => ({
   verified_at: time(archive.verifiedAt),
   verification_error: archive.verificationError,
   proven_at: time(archive.provenAt),
-  notes: archive.notes,
+  notes: archive.notes.slice(0, NOTES_LENGTH),
 });
 
 /** A page of what is given newest first. Where the last one of the page before is gone meanwhile, it begins anew. */

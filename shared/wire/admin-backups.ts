@@ -20,7 +20,7 @@ export const listBackups = endpoint({
   path: '/backups',
   access: 'admin',
   summary: "One guest's archives, newest first, a page at a time.",
-  query: typed(Type.Object({ vmid: VmidText, after: Type.Optional(Type.String({ maxLength: 256 })) })),
+  query: typed(Type.Object({ vmid: VmidText, after: Type.Optional(Type.String({ maxLength: 512 })) })),
   reply: Archives,
 });
 

@@ -60,7 +60,7 @@ export const ArchivesQuery = typed(
     /** At most so many; 100 unless told. */
     limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]?|1[0-9][0-9]|200)$' })),
     /** `next` of the page before. */
-    after: Type.Optional(Type.String({ maxLength: 256 })),
+    after: Type.Optional(Type.String({ maxLength: 512 })),
   }),
 );
 export type ArchivesQuery = TypeOf<typeof ArchivesQuery>;
