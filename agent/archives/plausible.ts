@@ -7,11 +7,8 @@ const SMALLEST_SHARE = 0.5;
 /** So many in a row and the new size is believed; meanwhile the problem stands and nothing is deleted. */
 const BELIEVED_AFTER = 7;
 
-const median = (sizes: readonly number[]): number => {
-  const sorted = [...sizes].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
-};
+/** Of two the smaller. */
+const median = (sizes: readonly number[]): number => [...sizes].sort((a, b) => a - b)[Math.floor((sizes.length - 1) / 2)] ?? 0;
 
 export interface Plausibility {
   /** The newest archives of a believable size, newest first. */
