@@ -47,7 +47,12 @@ export const createForeign = (ports: ForeignPorts) => {
   const ask = async () => {
     if (clock.monotonic() - askedAt < ASK_MS) return [];
     askedAt = clock.monotonic();
-    return (await proxmox.runningVzdump()).map(({ upid }) => ({ upid, running: true }));
+    try {
+      return (await proxmox.runningVzdump()).map(({ upid }) => ({ upid, running: true }));
+    } catch (error) {
+      journal('warning', 'It is not known whether Proxmox runs backups that felhom did not start.', { why: String(error) });
+      return [];
+    }
   };
 
   const vzdumpsHere = async (): Promise<Seen[]> =>

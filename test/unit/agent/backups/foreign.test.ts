@@ -274,6 +274,13 @@ describe('where the list of tasks cannot be read', () => {
     expect(jobs()).toEqual([[101, 'proxmox', 'running', null, '']]);
   });
 
+  test('and Proxmox away is no failure, only something to say', async () => {
+    const { agent, node, journal } = await begun();
+    Object.assign(node, { indexGone: true, away: true });
+    await agent.watchForeign([101]);
+    expect(journal.join()).toContain('It is not known whether Proxmox runs backups');
+  });
+
   test('it is not asked at all otherwise', async () => {
     const { agent, node, advance } = await begun();
     for (let tick = 0; tick < 18; tick += 1) {

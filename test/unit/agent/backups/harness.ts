@@ -17,7 +17,7 @@ import type { Store } from '#agent/ports/store';
 import { MIGRATIONS } from '#agent/ports/store-schema';
 import type { TaskLog } from '#agent/ports/task-log';
 import { parseUpid } from '#agent/ports/upid';
-import type { Clock } from '#shared/clock';
+import { type Clock, sleep } from '#shared/clock';
 import { fakeClock, settle } from '../fake-clock.ts';
 
 export const HOUR = 3600_000;
@@ -26,11 +26,13 @@ const TOKEN = 'felhom@pve!pve1';
 const RUNNING = { type: 'lxc', status: 'running', lock: '', usedBytes: 1e9, diskBytes: 8e9 } as const;
 const forever = () => new Promise<never>(() => {});
 
-interface FakeTask {
+export interface FakeTask {
   upid: string;
   lines: string[];
   exitstatus?: string;
   request: VzdumpRequest;
+  /** Proxmox has forgotten it. */
+  lost?: true;
 }
 
 /** What Proxmox does with a vzdump POST. */
@@ -38,7 +40,7 @@ type PostFate =
   | 'answers'
   | 'lost before' // never reaches Proxmox; nobody answers
   | 'lost after' // the task runs; nobody answers
-  | { error: ProxmoxError; taskAfterMs?: number };
+  | { error: ProxmoxError; taskAfterMs?: number; afterMs?: number };
 
 export const proxmoxError = (status: number, effect: 'never' | 'unknown', message = `HTTP ${status}`) =>
   new ProxmoxError({ method: 'POST', path: '/nodes/pve1/vzdump', status, message, effect });
@@ -108,25 +110,28 @@ const createNode = (clock: Clock) => {
       tasks.push(task);
       return task;
     },
-    /** The newest task writes. */
-    write: (...lines: string[]) => {
-      const task = tasks.at(-1);
-      if (!task) throw new Error('no task runs');
+    writeTo: (task: FakeTask, ...lines: string[]) => {
       for (const line of lines) {
         task.lines.push(line);
         for (const tell of listeners) tell(task.upid, line);
       }
     },
-    /** The newest task ends, and leaves an archive if it went well. */
-    end: (exitstatus: string, archive = true) => {
-      const task = tasks.at(-1);
-      if (!task) throw new Error('no task runs');
+    /** It leaves an archive if it went well. */
+    endTask: (task: FakeTask, exitstatus: string, archive = true) => {
       task.exitstatus = exitstatus;
       const name = task.lines.map((line) => /archive '.*\/(.+)'$/.exec(line)?.[1]).find(Boolean);
       const good = exitstatus === 'OK' || exitstatus.startsWith('WARNINGS');
       const notes = task.request.notes ?? '';
       if (good && archive && name) node.volumes.push(volume({ volid: `bak:backup/${name}`, vmid: 201, notes }));
     },
+    newest: (): FakeTask => {
+      const task = tasks.at(-1);
+      if (!task) throw new Error('no task runs');
+      return task;
+    },
+    /** The newest task writes. */
+    write: (...lines: string[]) => node.writeTo(node.newest(), ...lines),
+    end: (exitstatus: string, archive = true) => node.endTask(node.newest(), exitstatus, archive),
   };
 
   const whenThere = async <T>(answer: () => T): Promise<T> => {
@@ -141,6 +146,7 @@ const createNode = (clock: Clock) => {
     if (fate === 'lost before') return forever();
     if (typeof fate === 'object') {
       if (fate.taskAfterMs !== undefined) clock.after(fate.taskAfterMs, () => node.addTask(request.vmid, TOKEN, request));
+      if (fate.afterMs !== undefined) await sleep(clock, fate.afterMs);
       throw fate.error;
     }
     const { upid } = node.addTask(request.vmid, TOKEN, request);
@@ -196,7 +202,7 @@ const createNode = (clock: Clock) => {
         whenThere(() => {
           node.asked.statuses += 1;
           const task = tasks.find((one) => one.upid === upid);
-          if (!task || node.forgetful) return null;
+          if (!task || task.lost || node.forgetful) return null;
           return task.exitstatus === undefined ? { upid, running: true } : { upid, running: false, exitstatus: task.exitstatus };
         }),
       ),
