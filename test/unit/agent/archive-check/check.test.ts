@@ -154,6 +154,45 @@ test.each([
   expect(found).toMatchObject({ verdict: 'damaged', error: expect.stringContaining(sentence) });
 });
 
+/** A header block and its data, as POSIX has it. */
+const member = (name: string, type: string, data: Buffer | string, size = Buffer.from(data).length): Buffer => {
+  const header = Buffer.alloc(512);
+  header.write(name);
+  header.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
+  header.write('        ', 148);
+  header.write(type, 156);
+  header.write('ustar\x0000', 257, 'latin1');
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  const content = Buffer.from(data);
+  return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
+};
+
+test.each<[string, Buffer[], string]>([
+  ['a pax name counts', [member('p', 'x', '30 path=./etc/vzdump/pct.conf\n'), member('other', '0', 'x')], 'whole'],
+  ['a GNU long name counts', [member('././@LongLink', 'L', './etc/vzdump/pct.conf\0'), member('other', '0', 'x')], 'whole'],
+  [
+    'a pax size counts, as of files of 8 GiB and more',
+    [member('p', 'x', '12 size=600\n'), member('./etc/vzdump/pct.conf', '0', Buffer.alloc(600, 'x'), 0)],
+    'whole',
+  ],
+  [
+    'a pax size that is not the true one',
+    [member('p', 'x', '13 size=6000\n'), member('./etc/vzdump/pct.conf', '0', 'x')],
+    'damaged',
+  ],
+  ['a pax record that is too long', [member('p', 'x', '99 path=./etc/vzdump/pct.conf\n'), member('other', '0', 'x')], 'damaged'],
+  [
+    'a pax header for the whole archive is none of a member',
+    [member('g', 'g', '30 path=./etc/vzdump/pct.conf\n'), member('o', '0', 'x')],
+    'damaged',
+  ],
+])('%s', async (_what, members, verdict) => {
+  const file = workshop.write('i.tar', Buffer.concat([...members, Buffer.alloc(1024)]));
+  expect((await checkArchive(file, 'tar')).verdict).toBe(verdict);
+  if (verdict === 'whole') expect(listed(file)).toBe(1);
+});
+
 test("without the guest's configuration nothing can be restored", async () => {
   const missing = "The guest's configuration is not in the archive.";
   const tar = workshop.tar('d.tar', '--exclude=pct.conf');

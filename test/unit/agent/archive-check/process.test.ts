@@ -74,8 +74,8 @@ const groupOf = (path: string): Process[] => {
   return program === undefined ? [] : all.filter(({ group }) => group === program.group);
 };
 
-const until = async <T>(read: () => T, done: (value: T) => boolean): Promise<T> => {
-  for (let tries = 0; tries < 200 && !done(read()); tries += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+const until = async <T>(read: () => T, done: (value: T) => boolean, ms = 10_000): Promise<T> => {
+  for (let tries = 0; tries < ms / 50 && !done(read()); tries += 1) await new Promise((resolve) => setTimeout(resolve, 50));
   return read();
 };
 
@@ -101,6 +101,7 @@ test('it yields to everything else, and an abort ends it with its decompressor',
   const left = await until(
     () => processes().filter(({ group: one }) => one === gzip?.group),
     (found) => found.length === 0,
+    2000,
   );
   expect(left).toEqual([]);
 });

@@ -329,6 +329,20 @@ describe('verification', () => {
     expect(rows()).toMatchObject([{ verification: 'unsupported' }, { verification: 'ok' }]);
   });
 
+  test.each([
+    ['/mnt/bak/dump', 'vzdump-lxc-102-2026_11_21-11_00_00.tar.zst'],
+    ['mnt/bak/dump', null],
+    ['', 'x'],
+  ])('the path %s/%s is not that of the archive', async (directory, fileName) => {
+    const { archives, backup, world, settle, rows } = await setup();
+    Object.assign(world, { directory, fileName });
+    backup(NOON - HOUR);
+    await archives.tick();
+    await settle();
+    expect(world.checked).toEqual([]);
+    expect(rows()).toMatchObject([{ verification: 'pending' }]);
+  });
+
   test("a backup server's own verdict counts, and is asked for anew", async () => {
     const { archives, backup, world, settle, advance, codes } = await setup();
     const volid = 'bak:backup/ct/101/2026-11-21T11:00:00Z';

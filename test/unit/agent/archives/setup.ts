@@ -83,6 +83,8 @@ export const setup = async ({
     storages: [storageConfig({ storage: 'btr', content: 'rootdir,images' })] as StorageConfig[],
     retention,
     storage: 'bak',
+    directory: '/mnt/bak/dump',
+    fileName: null as string | null,
     finding: { verdict: 'whole', error: '', detail: '', members: 1, bytes: 1, ...finding } as CheckResult,
     checked: [] as string[],
     /** Held back until it is called. */
@@ -107,7 +109,7 @@ export const setup = async ({
       for (const volume of world.volumes) if (volume.volid === volid) volume.protected = on;
     },
     volumeInfo: async (_storage: string, volid: string) => ({
-      path: `/mnt/bak/dump/${volid.split('/').at(-1)}`,
+      path: `${world.directory}/${world.fileName ?? volid.split('/').at(-1)}`,
       sizeBytes: 1,
       protected: false,
     }),
