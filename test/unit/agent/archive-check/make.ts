@@ -57,7 +57,7 @@ export const createWorkshop = () => {
     writeFileSync(join(root, 'srv/empty'), '');
     execFileSync('ln', ['-s', 'g'.repeat(180), join(root, 'srv/symlink')]);
     execFileSync('ln', [join(root, 'srv/noise'), join(root, 'srv/hardlink')]);
-    execFileSync('mkfifo', [join(root, 'srv/fifo')]);
+    execFileSync('/usr/bin/mkfifo', [join(root, 'srv/fifo')]);
     holes(join(root, 'srv/few-holes'), 3);
     holes(join(root, 'srv/many-holes'), 60);
     return root;
