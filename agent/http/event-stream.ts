@@ -45,7 +45,7 @@ export const createEventStream = (
   };
 
   const write = (text: string): void => {
-    if (state !== 'open') return;
+    if (state !== 'open' || response.destroyed) return;
     if (response.writableLength > BACKLOG_BYTES) {
       over();
       tooSlow();

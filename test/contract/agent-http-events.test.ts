@@ -294,7 +294,13 @@ test.each<[string, () => void, number, string]>([
   expect(JSON.parse(stream.text())).toMatchObject({ ok: false, code });
 });
 
-test('a token that is revoked while the first event is made is told so', async () => {
+test('a token that is revoked while the first event is made is told so, and nothing follows', async () => {
+  let settled = false;
+  const { getEvents } = agent.handlers;
+  agent.handlers.getEvents = (call, send) =>
+    getEvents(call, send).finally(() => {
+      settled = true;
+    });
   let asked = false;
   let answer = (): void => undefined;
   readStatus = () =>
@@ -309,6 +315,8 @@ test('a token that is revoked while the first event is made is told so', async (
   answer();
   await stream.ended;
   expect([stream.status, JSON.parse(stream.text()).code]).toEqual([401, 'token-revoked']);
+  await expect.poll(() => settled).toBe(true);
+  await new Promise((resolve) => setImmediate(resolve));
   expect(agent.journal.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
@@ -335,6 +343,18 @@ test('a client that does not read is let go, and what waits for it stays bounded
   socket.resume();
   await expect.poll(() => closed).toBe(true);
   expect((await agent.ask('/identity', { token })).status).toBe(200);
+});
+
+test('a client that goes is written to no more, whatever the handler does', async () => {
+  agent.handlers.getEvents = (_call, send) => {
+    send({ event: 'archives', data: { vmid: 101 } });
+    return new Promise(() => undefined);
+  };
+  const stream = await listen();
+  await heard(stream, 1);
+  expect(streams()).toBe(1);
+  stream.leave();
+  await expect.poll(streams).toBe(0);
 });
 
 test('the document shows the stream', async () => {
