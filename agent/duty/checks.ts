@@ -50,6 +50,11 @@ export const createChecks = ({ prechecks, problems, clock }: CheckPorts) => {
     return known !== undefined && isRecent(known.at) ? known.verdict : null;
   };
 
+  const ownRefusal = (vmid: number): Refusal | null => {
+    const verdict = latest.get(vmid)?.verdict;
+    return verdict === undefined || verdict.ok ? null : verdict;
+  };
+
   const clearAll = (codes: readonly PrecheckCode[], vmid: number | null): void => {
     for (const code of codes) problems.clear(code, vmid);
   };
@@ -61,6 +66,7 @@ export const createChecks = ({ prechecks, problems, clock }: CheckPorts) => {
   const passed = (vmid: number): void => {
     ofHost = null;
     for (const whose of [vmid, null]) refused.delete(whose);
+    for (const [other, { verdict }] of latest) if (!verdict.ok && HOST_WIDE.has(verdict.code)) latest.delete(other);
     clearAll(guestCodes, vmid);
     clearAll(hostCodes, null);
   };
@@ -102,12 +108,10 @@ export const createChecks = ({ prechecks, problems, clock }: CheckPorts) => {
       flights.set(vmid, flight);
       return flight;
     },
-    /** What refused this guest, or the host as a whole, within the last minute. */
-    refusal: (vmid: number): Refusal | null => {
-      if (ofHost !== null && isRecent(ofHost.at)) return ofHost.refusal;
-      const known = fresh(vmid);
-      return known !== null && !known.ok ? known : null;
-    },
+    /** What refuses this guest, or the host as a whole, as far as is known. */
+    refusal: (vmid: number): Refusal | null => ofHost?.refusal ?? ownRefusal(vmid),
+    /** It is time to look again whether it still holds. */
+    isRefusalOld: (vmid: number): boolean => !isRecent(ofHost?.at ?? lastOf(vmid)),
     /** When it was last checked, however that went. */
     agoMs: (vmid: number): number => clock.monotonic() - lastOf(vmid),
     /** A problem of this guest, or of the host, stands and was not looked at for a while. */
@@ -120,6 +124,7 @@ export const createChecks = ({ prechecks, problems, clock }: CheckPorts) => {
     /** Nothing waits for this guest any more. */
     forget: (vmid: number): void => {
       if (refused.delete(vmid) || isOpen(vmid)) clearAll(guestCodes, vmid);
+      if (ownRefusal(vmid) !== null && !isRecent(lastOf(vmid))) latest.delete(vmid);
     },
   };
 };

@@ -77,7 +77,7 @@ const retry = ({ now, failures, sinceFailureMs }: DutyFacts, failure: string): D
 /** The first moment that nothing answered yet; null when there is none. */
 const missedSince = (facts: DutyFacts): number | null => {
   const { now, rules, lastGoodAt } = facts;
-  const scheduled = unanswered(facts)[0] ?? null;
+  const scheduled = firstUnanswered(facts);
   if (lastGoodAt !== null && believed(lastGoodAt, now) === null) return scheduled ?? now;
   const baseAt = lastGoodAt ?? believed(facts.answeredAt, now);
   if (baseAt === null) return now;
@@ -86,10 +86,11 @@ const missedSince = (facts: DutyFacts): number | null => {
   return Math.min(scheduled, tooOld);
 };
 
-/** Past ones that count: later than what answered last, and far enough from it. */
-const unanswered = (facts: DutyFacts): number[] => {
+/** The first moment past that counts: later than what answered last, and far enough from it. */
+const firstUnanswered = (facts: DutyFacts): number | null => {
   const from = earliestCounting(facts);
-  return facts.occurrences.filter((at) => at <= facts.now && at >= from);
+  const first = facts.occurrences.find((at) => at >= from);
+  return first !== undefined && first <= facts.now ? first : null;
 };
 
 const earliestCounting = (facts: DutyFacts): number => {
@@ -119,8 +120,8 @@ const tooSoon = ({ now, sinceStartMs }: DutyFacts, leftMs: number): Decision => 
 });
 
 const isOnTime = (facts: DutyFacts): boolean => {
-  const newest = unanswered(facts).at(-1);
-  return newest !== undefined && facts.now - newest < ON_TIME_MS;
+  const newest = facts.occurrences.findLast((at) => at <= facts.now) ?? Number.NEGATIVE_INFINITY;
+  return newest >= earliestCounting(facts) && facts.now - newest < ON_TIME_MS;
 };
 
 /** Once, however many were missed; in the window while the last good one is not far too old; never right after a boot. */

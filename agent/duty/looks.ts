@@ -6,7 +6,6 @@ import type { Clock } from '#shared/clock';
 import type { AlarmFacts } from './alarms.ts';
 import { believed, createAnchors } from './anchors.ts';
 import { attemptsOf, type Decision, decide } from './due.ts';
-import { jitterOf } from './jitter.ts';
 import type { Occurrences } from './occurrences.ts';
 import { type OffsetAt, offsetsOf } from './zone.ts';
 
@@ -22,15 +21,16 @@ export interface LookPorts {
   backups: { record(vmid: number): Promise<JobRecord> };
   clock: Clock;
   settings: () => AgentConfig['backup'];
-  hostId: string;
   uptimeMs: () => Promise<number>;
-  occurrences: Pick<Occurrences, 'of' | 'trouble'>;
+  occurrences: Pick<Occurrences, 'load' | 'of' | 'trouble'>;
 }
 
-export const createLooks = ({ backups, clock, settings, hostId, uptimeMs, occurrences }: LookPorts) => {
+const KEPT_MS = 1000;
+
+export const createLooks = ({ backups, clock, settings, uptimeMs, occurrences }: LookPorts) => {
   const looks = new Map<number, Look>();
+  let takenAllAt = Number.NEGATIVE_INFINITY;
   const anchors = createAnchors(clock);
-  const jitter = jitterOf(hostId);
   const offsets = new Map<string, OffsetAt>();
   /** Stopped guests that were found as their last archive has them, and when. */
   const current = new Map<number, { archive: string; at: number }>();
@@ -64,7 +64,7 @@ export const createLooks = ({ backups, clock, settings, hostId, uptimeMs, occurr
     const decision = decide({
       now,
       rules,
-      occurrences: kept?.moments.map((at) => at + jitter) ?? [],
+      occurrences: kept?.delayed ?? [],
       offsetAt: offsetIn(kept?.zone),
       uptimeMs: bootedAt === null ? Number.POSITIVE_INFINITY : clock.monotonic() - bootedAt,
       lastGoodAt,
@@ -79,6 +79,7 @@ export const createLooks = ({ backups, clock, settings, hostId, uptimeMs, occurr
   };
 
   const take = async (vmid: number): Promise<Look> => {
+    await occurrences.load();
     const taken = look(vmid, await backups.record(vmid));
     looks.set(vmid, taken);
     return taken;
@@ -86,6 +87,7 @@ export const createLooks = ({ backups, clock, settings, hostId, uptimeMs, occurr
 
   /** One guest whose record cannot be read never hides the others. */
   const takeAll = async (enrolled: readonly number[]): Promise<void> => {
+    takenAllAt = clock.monotonic();
     for (const vmid of looks.keys()) if (!enrolled.includes(vmid)) looks.delete(vmid);
     const taken = await Promise.allSettled(enrolled.map(take));
     const failed = taken.find((one) => one.status === 'rejected');
@@ -93,9 +95,10 @@ export const createLooks = ({ backups, clock, settings, hostId, uptimeMs, occurr
   };
 
   return {
-    /** This guest's anew; the others' too where they were never looked at. */
+    /** This guest's anew; the others' are not older than a second. */
     take: async (vmid: number, enrolled: readonly number[]): Promise<Look> => {
-      if (enrolled.some((one) => !looks.has(one))) await takeAll(enrolled).catch(() => {});
+      if (clock.monotonic() - takenAllAt >= KEPT_MS || enrolled.some((one) => !looks.has(one)))
+        await takeAll(enrolled).catch(() => {});
       return take(vmid);
     },
     takeAll,

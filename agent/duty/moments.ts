@@ -13,10 +13,10 @@ export const withSkipped = (local: readonly number[], walls: readonly number[], 
   return ascending([...local, ...skipped.map(({ at }) => at)]);
 };
 
-/** What was known of the past, and what is known anew of the future. */
-export const merged = (before: readonly number[], after: readonly number[], now: number, keep: number): number[] => {
-  const past = before.filter((at) => at <= now).slice(-keep);
-  return ascending([...past, ...after.filter((at) => at > now)]);
+/** What was known until `from`, and what is known anew from then on. */
+export const merged = (before: readonly number[], after: readonly number[], from: number, keep: number): number[] => {
+  const past = before.filter((at) => at <= from).slice(-keep);
+  return ascending([...past, ...after.filter((at) => at > from)]);
 };
 
 const ascending = (moments: number[]): number[] => [...new Set(moments)].sort((a, b) => a - b);

@@ -11,13 +11,17 @@ export interface OccurrencePorts {
   proxmox: Pick<Proxmox, 'analyzeSchedule' | 'timezone'>;
   clock: Clock;
   journal: Journal;
+  /** How long after a moment this host acts on it. */
+  delayMs: number;
 }
 
 interface Kept {
   askedAt: number;
   zone: string;
-  /** Ascending; also the newest of those past. */
+  /** Ascending, as Proxmox named them; also the newest of those past. */
   moments: readonly number[];
+  /** When this host acts on them. */
+  delayed: readonly number[];
 }
 
 /** `rejected`: in Proxmox's words. `away`: since when it could not be asked, by the monotonic clock. */
@@ -34,7 +38,7 @@ const SKEW_MS = 5 * MINUTE_MS;
 const ZONE_RETRY_MS = 10 * MINUTE_MS;
 const RETRY_MS = { first: MINUTE_MS, most: HOUR_MS };
 
-export const createOccurrences = ({ store, proxmox, clock, journal }: OccurrencePorts) => {
+export const createOccurrences = ({ store, proxmox, clock, journal, delayMs }: OccurrencePorts) => {
   const kept = new Map<string, Kept>();
   const troubles = new Map<string, NonNullable<Trouble>>();
   /** By the monotonic clock. */
@@ -42,13 +46,23 @@ export const createOccurrences = ({ store, proxmox, clock, journal }: Occurrence
   let zone: string | null = null;
   /** By the monotonic clock. */
   let zoneDueAt = Number.NEGATIVE_INFINITY;
-  let loaded = false;
 
-  const load = async (): Promise<void> => {
+  const keep = (schedule: string, { askedAt, zone: name, moments }: Omit<Kept, 'delayed'>): void =>
+    void kept.set(schedule, { askedAt, zone: name, moments, delayed: moments.map((at) => at + delayMs) });
+
+  const read = async (): Promise<void> => {
     type Row = { schedule: string; asked_at: number; timezone: string; occurrences: string };
     for (const row of await store.all<Row>('SELECT schedule, asked_at, timezone, occurrences FROM schedules'))
-      kept.set(row.schedule, { askedAt: row.asked_at, zone: row.timezone, moments: JSON.parse(row.occurrences) as number[] });
-    loaded = true;
+      keep(row.schedule, { askedAt: row.asked_at, zone: row.timezone, moments: JSON.parse(row.occurrences) as number[] });
+  };
+  let loading: Promise<void> | null = null;
+  /** What was kept over a restart; read once, and again where that failed. */
+  const load = (): Promise<void> => {
+    loading ??= read().catch((error: unknown) => {
+      loading = null;
+      throw error;
+    });
+    return loading;
   };
 
   /** Once an hour: the host's zone may be changed at any time. */
@@ -77,23 +91,26 @@ export const createOccurrences = ({ store, proxmox, clock, journal }: Occurrence
     zone ??= await proxmox.timezone();
     const name = zone;
     const now = clock.now();
-    const local = (await proxmox.analyzeSchedule(schedule, Math.floor(now / 1000))).map((at) => at * 1000);
-    const moments = await completed(schedule, name, now, local);
-    const next = { askedAt: now, zone: name, moments: merged(kept.get(schedule)?.moments ?? [], moments, now, PAST) };
-    kept.set(schedule, next);
+    const before = kept.get(schedule);
+    // Moments not yet acted on are still to come. In another zone, what the guest missed by the change is to be seen.
+    const from = now - delayMs - (before !== undefined && before.zone !== name ? DAY_MS : 0);
+    const local = (await proxmox.analyzeSchedule(schedule, Math.floor(from / 1000))).map((at) => at * 1000);
+    const moments = await completed(schedule, name, from, local);
+    const all = merged(before?.moments ?? [], moments, from, PAST);
+    keep(schedule, { askedAt: now, zone: name, moments: all });
     await store.write({
       sql: 'INSERT OR REPLACE INTO schedules (schedule, asked_at, timezone, occurrences) VALUES (?, ?, ?, ?)',
-      values: [schedule, now, name, JSON.stringify(next.moments)],
+      values: [schedule, now, name, JSON.stringify(all)],
     });
   };
 
   /** A second question that fails leaves the first answer as it is. */
-  const completed = async (schedule: string, name: string, now: number, local: number[]): Promise<number[]> => {
+  const completed = async (schedule: string, name: string, from: number, local: number[]): Promise<number[]> => {
     const offsetAt = offsetsOf(name);
     if (isUtc(schedule) || offsetAt === null) return local;
     try {
-      const wallNow = Math.floor((now + offsetAt(now)) / 1000);
-      const walls = (await proxmox.analyzeSchedule(`${schedule} UTC`, wallNow)).map((at) => at * 1000);
+      const wall = Math.floor((from + offsetAt(from)) / 1000);
+      const walls = (await proxmox.analyzeSchedule(`${schedule} UTC`, wall)).map((at) => at * 1000);
       return withSkipped(local, walls, offsetAt);
     } catch (error) {
       journal('warning', 'Times that the clocks skip could not be looked for in a schedule.', { schedule, why: String(error) });
@@ -125,7 +142,7 @@ export const createOccurrences = ({ store, proxmox, clock, journal }: Occurrence
   /** Asks Proxmox where the list is missing, old, half used up, of another zone, or of a time that has not come yet. Never rejects. */
   const refresh = async (schedules: readonly string[]): Promise<void> => {
     try {
-      if (!loaded) await load();
+      await load();
       await lookAtZone();
     } catch (error) {
       journal('warning', 'Schedules could not be looked after.', { why: String(error) });
@@ -137,14 +154,15 @@ export const createOccurrences = ({ store, proxmox, clock, journal }: Occurrence
   };
 
   return {
+    load,
     refresh,
     /** Null: never known. */
-    of: (schedule: string): { moments: readonly number[]; zone: string } | null => kept.get(schedule) ?? null,
+    of: (schedule: string): Pick<Kept, 'moments' | 'delayed' | 'zone'> | null => kept.get(schedule) ?? null,
     trouble: (schedule: string): Trouble => {
       const trouble = troubles.get(schedule);
       if (trouble !== undefined) return trouble;
       const known = kept.get(schedule);
-      const ended = known !== undefined && !known.moments.some((at) => at > known.askedAt);
+      const ended = known !== undefined && !known.moments.some((at) => at > known.askedAt - delayMs);
       return ended ? { kind: 'never', words: 'no moment to come' } : null;
     },
   };

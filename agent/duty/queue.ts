@@ -4,6 +4,8 @@ export interface Waiting {
   vmid: number;
   /** When it became due. */
   since: number;
+  /** From when its last good backup is. */
+  dataOf: number;
   retry: boolean;
   stopped: boolean;
   /** It let an offer pass a short while ago. */
@@ -16,6 +18,7 @@ const ORDER: readonly ((one: Waiting) => number)[] = [
   ({ retry }) => Number(retry),
   ({ stopped }) => Number(stopped),
   ({ since }) => since,
+  ({ dataOf }) => dataOf,
   ({ vmid }) => vmid,
 ];
 

@@ -27,7 +27,7 @@ export const offered = (
 ): BackupDue => {
   const { vmid, verdict, until } = offer;
   const hold = verdict.mode === 'snapshot' && verdict.guest.status !== 'stopped' && attempts < HELD_ATTEMPTS;
-  const expected = record.holdExpectedMs === null ? USUAL_HOLD_SECONDS : Math.ceil(record.holdExpectedMs / 1000);
+  const expected = record.holdExpectedMs === null ? USUAL_HOLD_SECONDS : Math.max(1, Math.ceil(record.holdExpectedMs / 1000));
   return {
     vmid,
     due: true,

@@ -15,6 +15,7 @@ import type { BackupDue, BackupStarted, StartBackup } from '#shared/wire/backups
 import { createAlarms } from './alarms.ts';
 import { type CheckPorts, createChecks, type Passed } from './checks.ts';
 import { type CurrentPorts, createStillCurrent } from './current.ts';
+import { jitterOf } from './jitter.ts';
 import { createLimits } from './limits.ts';
 import { createLooks, type Look } from './looks.ts';
 import { createOccurrences } from './occurrences.ts';
@@ -95,7 +96,8 @@ const BEING_CHECKED = 'It is being checked whether a backup can start now.';
 
 export const createDuty = (ports: DutyPorts) => {
   const { proxmox, clock, journal, settings, guests, backups, problems } = ports;
-  const occurrences = createOccurrences(ports);
+  const delayMs = jitterOf(ports.hostId);
+  const occurrences = createOccurrences({ ...ports, delayMs });
   const looks = createLooks({ ...ports, occurrences });
   const checks = createChecks(ports);
   const slot = createSlot(clock);
@@ -122,16 +124,22 @@ export const createDuty = (ports: DutyPorts) => {
     statusesAt = Number.NEGATIVE_INFINITY;
   });
 
-  /** Those that are due and could start, first one first. */
-  const queue = (): Look[] => {
+  /** Those that are due, first one first. */
+  const dueInOrder = (): Look[] => {
     const waiting = looks.all().flatMap((look) => {
-      const { vmid, decision } = look;
-      if (!decision.due || checks.refusal(vmid) !== null) return [];
-      const stopped = statuses.get(vmid) === 'stopped';
-      return [{ look, vmid, since: decision.since, retry: decision.kind === 'retry', stopped, lapsed: slot.isLapsed(vmid) }];
+      const { vmid, decision, lastGoodAt } = look;
+      if (!decision.due) return [];
+      const { since, kind } = decision;
+      const facts = { vmid, since, dataOf: lastGoodAt ?? Number.NEGATIVE_INFINITY, retry: kind === 'retry' };
+      return [{ look, ...facts, stopped: statuses.get(vmid) === 'stopped', lapsed: slot.isLapsed(vmid) }];
     });
     return inOrder(waiting).map(({ look }) => look);
   };
+  /** Those of them that could start, as far as is known. */
+  const queue = (): Look[] => dueInOrder().filter(({ vmid }) => checks.refusal(vmid) === null);
+
+  /** It had its time to take the backup. */
+  const isGivenUp = ({ vmid, rules }: Look): boolean => patience.waitedMs(vmid) >= rules.fallbackAfterMs;
 
   /** Why this guest gets no offer now; null where it gets one as soon as it is checked. */
   const hindrance = (vmid: number): string | null => {
@@ -144,6 +152,7 @@ export const createDuty = (ports: DutyPorts) => {
     if (offer !== null) return offer.vmid === vmid ? null : OTHERS_TURN;
     const refusal = checks.refusal(vmid);
     if (refusal !== null) return refusal.sentence;
+    if (isGivenUp(looks.of(vmid))) return 'The host makes this backup by itself, because it was not taken in time.';
     return queue()[0]?.vmid === vmid ? null : OTHERS_TURN;
   };
 
@@ -238,10 +247,10 @@ export const createDuty = (ports: DutyPorts) => {
   };
 
   /** Why the guest is not waited for; null while it is. */
-  const ripe = ({ vmid, rules }: Look): string | null => {
-    if (statuses.get(vmid) === 'stopped') return 'It is not running.';
-    if (patience.isSilent(vmid)) return 'Its controller is silent.';
-    return patience.waitedMs(vmid) >= rules.fallbackAfterMs ? 'Its controller did not take the offer.' : null;
+  const ripe = (look: Look): string | null => {
+    if (statuses.get(look.vmid) === 'stopped') return 'It is not running.';
+    if (patience.isSilent(look.vmid)) return 'Its controller is silent.';
+    return isGivenUp(look) ? 'Its controller did not take the offer.' : null;
   };
 
   /** The first of the queue, unless it has just let its turn pass. */
@@ -251,7 +260,10 @@ export const createDuty = (ports: DutyPorts) => {
   };
 
   const serveFirst = async (): Promise<void> => {
-    if (backups.running().length > 0 || slot.offer() !== null || queue().length === 0) return;
+    if (backups.running().length > 0 || slot.offer() !== null) return;
+    const refused = dueInOrder().find(({ vmid }) => checks.refusal(vmid) !== null && checks.isRefusalOld(vmid));
+    if (refused !== undefined) await checks.run(refused.vmid);
+    if (queue().length === 0) return;
     await lookAtStatuses();
     const head = first();
     if (head === undefined || (ripe(head) === null && checks.agoMs(head.vmid) < IDLE_CHECK_MS)) return;
