@@ -28,19 +28,36 @@ export const startCrowd = async (scope: Scope): Promise<Crowd> => {
   return { host, guests, poller: startChild(scope, 'poll') };
 };
 
-/** Every guest asks whether a backup is due, once in `everyMs`; how long each answer took. */
-export const pollDue = async ({ host, guests, poller }: Crowd, everyMs: number, countMs: number): Promise<number[]> => {
-  const requests = guests.map(({ token = '' }) => requestBytes('/backup/due', token));
+/** Every guest asks once in `everyMs`, whether a backup is due unless told another path; how long each answer took. */
+export const poll = async (
+  { host, guests, poller }: Crowd,
+  everyMs: number,
+  countMs: number,
+  path = '/backup/due',
+): Promise<number[]> => {
+  const requests = guests.map(({ token = '' }) => requestBytes(path, token));
   const job = { port: host.address.port, requests, everyMs, countMs };
   return (await ask<PollJob, PollResult>(poller, job)).samples;
 };
 
-/** A guest that is never offered a backup fails the measure after this. */
-const TURN_WITHIN_MS = 60_000;
+/** Guests that cannot start a backup fail the measure after this: longer than an offer to another one lasts. */
+const START_WITHIN_MS = 200_000;
 
-export const startBackup = async (guest: Address): Promise<void> => {
+/** False while the slot is another guest's, or its target was just found missing. */
+const tryStart = async (guest: Address): Promise<boolean> => {
   const { status, json } = await call(guest, 'POST', '/backup', {});
-  if (status !== 202) throw new Error(`no backup was started: ${json.error} (${json.code})`);
+  if (status !== 202 && status !== 409) throw new Error(`no backup was started: ${json.error} (${json.code})`);
+  return status === 202;
+};
+
+/** One of them has its backup started; answers which. */
+export const startOneOf = async (guests: Iterable<Address>): Promise<Address> => {
+  const deadline = performance.now() + START_WITHIN_MS;
+  while (performance.now() < deadline) {
+    for (const guest of guests) if (await tryStart(guest)) return guest;
+    await pause(200);
+  }
+  throw new Error(`no guest could start a backup within ${START_WITHIN_MS / 1000} s`);
 };
 
 export const backupEnded = async (guest: Address): Promise<void> => {
@@ -52,29 +69,28 @@ export const backupEnded = async (guest: Address): Promise<void> => {
   }
 };
 
-/** Whose turn it is, by the agent's own order. */
-const whoseTurn = async (guests: readonly Address[]): Promise<Address> => {
-  const deadline = performance.now() + TURN_WITHIN_MS;
-  for (;;) {
-    let reason = '';
-    for (const guest of guests) {
-      const answer = await get(guest, '/backup/due');
-      if (answer.due) return guest;
-      reason = answer.reason;
-    }
-    if (performance.now() > deadline) throw new Error(`no guest is offered a backup: ${reason}`);
-    await pause(200);
-  }
-};
-
 /** A backup of each that has none, one after the other. */
 export const backUpAll = async ({ guests }: Crowd): Promise<void> => {
   const waiting = new Set<Address>();
   for (const guest of guests) if ((await get(guest, '/backup/status')).phase === 'idle') waiting.add(guest);
   while (waiting.size > 0) {
-    const guest = await whoseTurn([...waiting]);
-    await startBackup(guest);
+    const guest = await startOneOf(waiting);
     await backupEnded(guest);
     waiting.delete(guest);
+  }
+};
+
+/** Until the agent has read the newest archive of each to its end: one after the other, with pauses. */
+export const untilAllVerified = async ({ guests }: Crowd, timeoutMs: number): Promise<void> => {
+  const deadline = performance.now() + timeoutMs;
+  const waiting = new Set<Address>(guests);
+  while (waiting.size > 0) {
+    if (performance.now() > deadline) throw new Error(`the archives of ${waiting.size} guests were not read`);
+    for (const guest of waiting) {
+      const { backups } = await get(guest, '/backups');
+      if (backups[0]?.verification !== 'pending') waiting.delete(guest);
+      else break;
+    }
+    await pause(1000);
   }
 };

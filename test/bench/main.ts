@@ -19,7 +19,7 @@ const FILE = 'bench.json';
 
 const USAGE = `npm run bench -- [options]
 
-Measures the real programs against a simulated Proxmox VE node on this machine's loopback. Takes about fifteen minutes.
+Measures the real programs against a simulated Proxmox VE node on this machine's loopback. Takes about half an hour.
 Prints a table and writes ${FILE} into the current directory.
 
   --only NAME   only this measure; may be repeated:

@@ -1,5 +1,5 @@
 /** How long `/backup/due` takes while fifty guests poll. */
-import { backUpAll, backupEnded, type Crowd, GUESTS, pollDue, startBackup, startCrowd } from '../crowd.ts';
+import { backUpAll, backupEnded, GUESTS, poll, startCrowd, startOneOf } from '../crowd.ts';
 import { atMost, type Figure, quantile, summarise } from '../figure.ts';
 import type { Measure } from '../measure.ts';
 
@@ -7,26 +7,18 @@ import type { Measure } from '../measure.ts';
 const EVERY_MS = 1000;
 const BUDGET_MS = 50;
 
-const figureOf = (when: string, samples: readonly number[]): Figure => ({
+const described = (samples: readonly number[]): string =>
+  `p50 ${quantile(samples, 0.5).toFixed(1)} ms, longest ${quantile(samples, 1).toFixed(0)} ms`;
+
+/** `control`: a question that needs nothing but the token, asked in the same way just before. */
+const figureOf = (when: string, samples: readonly number[], control: readonly number[]): Figure => ({
   name: `GET /backup/due, ${when}, p99`,
   value: quantile(samples, 0.99),
   unit: 'ms',
   budget: atMost(BUDGET_MS),
-  note: `${GUESTS} guests, each once a second over its own kept connection; p50 ${quantile(samples, 0.5).toFixed(1)} ms, longest ${quantile(samples, 1).toFixed(0)} ms`,
+  note: `${GUESTS} guests, each once a second over its own kept connection; ${described(samples)}; GET /identity the same way: p99 ${quantile(control, 0.99).toFixed(1)} ms`,
   samples: summarise(samples),
 });
-
-/** The first guest's backup copies until the polls are over. */
-const whileOneRuns = async (crowd: Crowd, countMs: number): Promise<number[]> => {
-  const [first] = crowd.guests;
-  if (first === undefined) throw new Error('there is no guest');
-  crowd.host.pve.vzdumpFaults.copyMs = countMs + 2_000;
-  await startBackup(first);
-  const samples = await pollDue(crowd, EVERY_MS, countMs);
-  await backupEnded(first);
-  crowd.host.pve.vzdumpFaults.copyMs = 0;
-  return samples;
-};
 
 export const due: Measure = {
   name: 'due',
@@ -34,14 +26,21 @@ export const due: Measure = {
   run: async ({ scope, quick, say }) => {
     const countMs = quick ? 10_000 : 30_000;
     const crowd = await startCrowd(scope);
-    const rounds: Figure[] = [];
-    say('one backup runs, all others are due');
-    rounds.push(figureOf('one backup running', await whileOneRuns(crowd, countMs)));
-    say('one guest has the offer, all others are due');
-    rounds.push(figureOf('one slot offered', await pollDue(crowd, EVERY_MS, countMs)));
-    say('a backup of each guest, then nothing is due');
+    const { vzdumpFaults } = crowd.host.pve;
+    const polled = async (when: string): Promise<Figure> => {
+      say(when);
+      const control = await poll(crowd, EVERY_MS, countMs / 2, '/identity');
+      return figureOf(when, await poll(crowd, EVERY_MS, countMs), control);
+    };
+    // Copies until the polls are over.
+    vzdumpFaults.copyMs = 2 * countMs;
+    const guest = await startOneOf(crowd.guests);
+    const running = await polled('one backup running');
+    await backupEnded(guest);
+    vzdumpFaults.copyMs = 0;
+    const offered = await polled('one slot offered');
+    say('a backup of each guest');
     await backUpAll(crowd);
-    rounds.push(figureOf('nothing due', await pollDue(crowd, EVERY_MS, countMs)));
-    return rounds;
+    return [running, offered, await polled('nothing due')];
   },
 };

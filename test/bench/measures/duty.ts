@@ -1,15 +1,17 @@
 /** How much the agent asks Proxmox for fifty guests that poll once a minute: while nothing can be done for them, and while nothing is due. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { BACKUP_STORAGE } from '../../demo/host.ts';
-import { backUpAll, type Crowd, GUESTS, pollDue, startCrowd } from '../crowd.ts';
+import { backUpAll, type Crowd, GUESTS, poll, startCrowd, untilAllVerified } from '../crowd.ts';
 import { atMost, type Figure } from '../figure.ts';
 import type { Measure } from '../measure.ts';
 
 /** As controllers do. */
 const EVERY_MS = 60_000;
 const BUDGET = 6;
-/** For what follows a backup: the archive is read, the storage listed. */
-const SETTLE_MS = 30_000;
+/** For what is asked only once after the agent's start, or after a backup. */
+const SETTLE_MS = 15_000;
+/** One archive at a time, a few a minute. */
+const VERIFIED_WITHIN_MS = 20 * 60_000;
 
 const counted = (targets: readonly string[]): string => {
   const counts = new Map<string, number>();
@@ -17,13 +19,20 @@ const counted = (targets: readonly string[]): string => {
   return [...counts].map(([target, count]) => `${count} × ${target}`).join(', ') || 'none was made';
 };
 
+/** Without what is the same in all, or another for each guest. */
+const inShort = (path: string): string =>
+  path
+    .replace('/api2/json', '')
+    .replace(/\?.*/, '')
+    .replace(/\b\d{3}\b/, 'N');
+
 /** Of one minute or less in which every guest asks at its own moment. */
 const requestsWhile = async (crowd: Crowd, when: string, countMs: number): Promise<Figure> => {
   const { requests } = crowd.host.pve;
   const beganAt = Date.now();
-  await pollDue(crowd, EVERY_MS, countMs);
+  await poll(crowd, EVERY_MS, countMs);
   await pause(Math.max(0, beganAt + countMs - Date.now()));
-  const made = requests.filter(({ at }) => at >= beganAt).map(({ method, path }) => `${method} ${path}`);
+  const made = requests.filter(({ at }) => at >= beganAt).map(({ method, path }) => `${method} ${inShort(path)}`);
   return {
     name: `Proxmox requests, ${GUESTS} guests, ${when}`,
     value: (made.length * 60_000) / countMs,
@@ -48,11 +57,17 @@ export const duty: Measure = {
     const crowd = await startCrowd(scope);
     setTarget(crowd, false);
     say('every guest is due and the target is missing');
+    await poll(crowd, EVERY_MS, SETTLE_MS);
     const missing = await requestsWhile(crowd, 'all due, target missing', countMs);
     setTarget(crowd, true);
-    say('a backup of each guest, then nothing is due');
+    say('a backup of each guest');
     await backUpAll(crowd);
-    await pause(quick ? 5_000 : SETTLE_MS);
+    if (!quick) {
+      say('the archives are read to their ends');
+      await untilAllVerified(crowd, VERIFIED_WITHIN_MS);
+    }
+    await pause(SETTLE_MS);
+    say('nothing is due');
     return [missing, await requestsWhile(crowd, 'nothing due', countMs)];
   },
 };
