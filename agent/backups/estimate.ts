@@ -22,8 +22,7 @@ const LOOK_MS = 5000;
 const MOST = 0.99;
 
 export const createEstimate = ({ proxmox, fileSize, clock, isAwaited, lastSize }: EstimatePorts): Companion => {
-  const isWanted = (job: Job, facts: LogFacts): boolean =>
-    facts.guest === 'lxc' && facts.pointLine !== null && facts.archive !== '' && isAwaited(job.vmid);
+  const isWanted = (job: Job, facts: LogFacts): boolean => facts.guest === 'lxc' && facts.archive !== '' && isAwaited(job.vmid);
 
   const guess = async (job: Job, directory: string, archive: string): Promise<Partial<Job> | null> => {
     const last = await lastSize(job.vmid);

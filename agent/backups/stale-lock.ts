@@ -58,7 +58,7 @@ export const createStaleLock = (ports: StaleLockPorts) => {
   };
 
   const repair = async (vmid: number): Promise<boolean> => {
-    if (isBusy() || (await isTried(vmid)) || (await isVzdumpRunning(vmid))) return false;
+    if ((await isTried(vmid)) || (await isVzdumpRunning(vmid))) return false;
     const type = await lockedHere(vmid);
     if (type === null || isBusy()) return false;
     await audit('stale-lock-found', { vmid, lock: 'backup' });

@@ -67,6 +67,35 @@ describe('one guest', () => {
     expect(await agent.record(101)).toMatchObject({ lastGood: null, failures: [], lastStartAt: expect.any(Number) });
   });
 
+  test('that vzdump itself gave up is not good, whatever the task says', async () => {
+    const { agent, node, advance, rows } = await begun();
+    node.addTask(101, ROOT);
+    await agent.watchForeign([101]);
+    node.write(...logOf([[101, 'got timeout']]), 'TASK OK');
+    node.end('OK');
+    await advance(4000);
+    expect(rows()).toMatchObject([{ state: 'failed', failure: 'task-failed' }]);
+  });
+
+  test('that waited for its turn since before our last one is seen when it runs', async () => {
+    const { agent, node, advance, jobs } = await begun();
+    const waiting = node.addTask(101, ROOT);
+    await advance(5000);
+    await agent.start(101);
+    await advance(1000);
+    node.end('job errors');
+    await advance(5000);
+    await agent.watchForeign([101]);
+    await advance(1000);
+    node.writeTo(waiting, ...logOf([[101, '']]));
+    node.endTask(waiting, 'OK');
+    await advance(5000);
+    expect(jobs().map(([, source, state]) => [source, state])).toEqual([
+      ['schedule', 'failed'],
+      ['proxmox', 'done'],
+    ]);
+  });
+
   test('that Proxmox no longer knows has failed', async () => {
     const { agent, node, advance, rows } = await begun();
     node.addTask(101, ROOT);
@@ -141,6 +170,14 @@ describe('several guests in one task', () => {
       [101, 'done'],
       [102, 'failed'],
     ]);
+  });
+
+  test('is followed once, however often it is seen', async () => {
+    const { agent, node, advance } = await begun();
+    node.addTask('', ROOT);
+    for (let tick = 0; tick < 10; tick += 1) await agent.watchForeign([101]);
+    await advance(1000);
+    expect(node.asked.statuses).toBe(1);
   });
 
   test("another guest's last word is not this one's", async () => {

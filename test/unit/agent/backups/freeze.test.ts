@@ -95,8 +95,11 @@ describe('measured', () => {
     node.write(ONE_VOLUME[POINT] ?? '');
     await advance(200);
     agent.kill();
+    node.frozen.set(101, true);
     await startAgent();
     await advance(500);
+    node.frozen.set(101, false);
+    await advance(200);
     node.write(...ONE_VOLUME.slice(POINT + 1));
     node.end('OK');
     await advance(3000);

@@ -39,6 +39,13 @@ describe('is left alone', () => {
 
   test.each<[string, (all: Awaited<ReturnType<typeof locked>>) => unknown]>([
     ['while its backup runs', ({ agent }) => agent.start(101)],
+    [
+      'while its backup is about to be asked for',
+      ({ agent, node }) => {
+        node.sync = () => new Promise(() => {});
+        return agent.start(101);
+      },
+    ],
     ["while another guest's backup runs", ({ agent }) => agent.start(102)],
     ['while somebody else backs it up', ({ node }) => node.addTask(101, 'root@pam')],
     ['while somebody else backs up several', ({ node }) => node.addTask('', 'root@pam')],
@@ -53,6 +60,13 @@ describe('is left alone', () => {
       'while it is backed up on another node',
       ({ node }) => {
         const task = node.addTask(101, 'root@pam');
+        task.upid = task.upid.replace('pve1', 'pve2');
+      },
+    ],
+    [
+      'while several are backed up on another node',
+      ({ node }) => {
+        const task = node.addTask('', 'root@pam');
         task.upid = task.upid.replace('pve1', 'pve2');
       },
     ],
@@ -85,6 +99,14 @@ describe('is left alone', () => {
     expect(await next.repairStaleLock(101)).toBe(true);
     expect(node.commands).toHaveLength(2);
   });
+});
+
+test('a try that lies in the far future, by a clock that was wrong, does not keep it for years', async () => {
+  const { agent, node, setWall } = await locked();
+  await agent.repairStaleLock(101);
+  setWall(-1000 * HOUR);
+  expect(await agent.repairStaleLock(101)).toBe(true);
+  expect(node.commands).toHaveLength(2);
 });
 
 test('a day of one guest is not that of another', async () => {
