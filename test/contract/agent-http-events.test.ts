@@ -297,10 +297,13 @@ test.each<[string, () => void, number, string]>([
 test('a token that is revoked while the first event is made is told so, and nothing follows', async () => {
   let settled = false;
   const { getEvents } = agent.handlers;
-  agent.handlers.getEvents = (call, send) =>
-    getEvents(call, send).finally(() => {
+  agent.handlers.getEvents = (call, send) => {
+    // As near to the refusal as it can come.
+    call.signal.addEventListener('abort', () => answer());
+    return getEvents(call, send).finally(() => {
       settled = true;
     });
+  };
   let asked = false;
   let answer = (): void => undefined;
   readStatus = () =>
@@ -312,7 +315,6 @@ test('a token that is revoked while the first event is made is told so, and noth
   await expect.poll(() => asked).toBe(true);
   await agent.guests.revoke(101);
   const stream = await opening;
-  answer();
   await stream.ended;
   expect([stream.status, JSON.parse(stream.text()).code]).toEqual([401, 'token-revoked']);
   await expect.poll(() => settled).toBe(true);
