@@ -36,6 +36,8 @@ export interface BackupParts {
   paths: Pick<AgentConfig['proxmox'], 'configDir' | 'taskLogDir' | 'lockFile'>;
   settings: () => AgentConfig['backup'];
   guests: () => readonly { vmid: number; lastSeenAt: number | null }[];
+  /** Archives of this guest came, went, or are known better. */
+  archivesChanged: (vmid: number) => void;
 }
 
 const ARCHIVES_TICK_MS = 10_000;
@@ -63,6 +65,7 @@ export const composeBackups = ({ paths: { configDir, taskLogDir, lockFile }, ...
     check: createArchiveCheck({ clock }),
     busy: () => backups.running().length > 0,
     guests: () => guests().map(({ vmid }) => vmid),
+    onChange: parts.archivesChanged,
   });
   backups.onEnd((job) => void archives.afterBackup(job));
   const prechecks = createPrechecks({

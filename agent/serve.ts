@@ -113,6 +113,7 @@ const compose = async (
     paths: config.proxmox,
     settings: () => current.backup,
     guests: guests.enrolled,
+    archivesChanged: (vmid) => events.archivesChanged(vmid),
   });
   undo.push(backing.close);
   const events = createEventHub({ backups, problems });

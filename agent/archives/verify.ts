@@ -24,6 +24,8 @@ const HOUR_MS = 3_600_000;
 const LATE_MS = 24 * HOUR_MS;
 /** A backup server's own verify job runs once a day at most. */
 const LATE_ELSEWHERE_MS = 48 * HOUR_MS;
+/** So long after its start the agent catches up by itself with what it could not read while it was down. */
+const SETTLE_MS = 6 * HOUR_MS;
 /** After an archive could not be read. */
 const RETRY_MS = HOUR_MS;
 
@@ -38,6 +40,7 @@ const groupsOf = (archives: readonly Archive[]): Map<number, Archive[]> => {
 
 export const createVerifier = ({ catalogue, proxmox, check, clock, journal, problems, busy, changed }: VerifyPorts) => {
   const closing = new AbortController();
+  const begun = clock.monotonic();
   let current: { volid: string; done: Promise<void> } | null = null;
   /** Asked for by a person, in this order. */
   let asked: string[] = [];
@@ -119,7 +122,8 @@ export const createVerifier = ({ catalogue, proxmox, check, clock, journal, prob
   const judge = async (): Promise<void> => {
     const now = clock.now();
     const damaged = groupsOf(await catalogue.damaged());
-    const late = groupsOf((await catalogue.pending()).filter((archive) => isLate(archive, now)));
+    const settled = clock.monotonic() - begun >= SETTLE_MS;
+    const late = groupsOf(settled ? (await catalogue.pending()).filter((archive) => isLate(archive, now)) : []);
     for (const [vmid, archives] of damaged) problems.raise(damagedProblem(vmid, archives));
     for (const [vmid, archives] of late) {
       const why = archives.map(({ volid }) => setAside.get(volid)?.why).find(Boolean) ?? '';

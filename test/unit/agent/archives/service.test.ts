@@ -296,6 +296,19 @@ describe('verification', () => {
     expect(codes()).toEqual([]);
   });
 
+  test('what stayed unread while the agent was down is no problem until it had hours to catch up', async () => {
+    const { archives, backup, advance, codes, world } = await setup();
+    backup(NOON - 48 * HOUR);
+    world.holdChecks = true;
+    await archives.tick();
+    await advance(5 * HOUR);
+    await archives.tick();
+    expect(codes()).toEqual([]);
+    await advance(2 * HOUR);
+    await archives.tick();
+    expect(codes()).toEqual(['verification-late 101']);
+  });
+
   test('a stop ends the reading with nothing known, and the next start begins anew', async () => {
     const { archives, start, backup, world, rows } = await setup();
     backup(NOON - HOUR);
