@@ -22,12 +22,15 @@ export interface LookPorts {
   clock: Clock;
   settings: () => AgentConfig['backup'];
   uptimeMs: () => Promise<number>;
+  enrolled: () => readonly number[];
   occurrences: Pick<Occurrences, 'load' | 'of' | 'trouble'>;
 }
 
 const KEPT_MS = 1000;
 
-export const createLooks = ({ backups, clock, settings, uptimeMs, occurrences }: LookPorts) => {
+export type Looks = ReturnType<typeof createLooks>;
+
+export const createLooks = ({ backups, clock, settings, uptimeMs, enrolled, occurrences }: LookPorts) => {
   const looks = new Map<number, Look>();
   let takenAllAt = Number.NEGATIVE_INFINITY;
   const anchors = createAnchors(clock);
@@ -86,19 +89,19 @@ export const createLooks = ({ backups, clock, settings, uptimeMs, occurrences }:
   };
 
   /** One guest whose record cannot be read never hides the others. */
-  const takeAll = async (enrolled: readonly number[]): Promise<void> => {
+  const takeAll = async (): Promise<void> => {
+    const present = enrolled();
     takenAllAt = clock.monotonic();
-    for (const vmid of looks.keys()) if (!enrolled.includes(vmid)) looks.delete(vmid);
-    const taken = await Promise.allSettled(enrolled.map(take));
+    for (const vmid of looks.keys()) if (!present.includes(vmid)) looks.delete(vmid);
+    const taken = await Promise.allSettled(present.map(take));
     const failed = taken.find((one) => one.status === 'rejected');
     if (failed) throw failed.reason;
   };
 
   return {
     /** This guest's anew; the others' are not older than a second. */
-    take: async (vmid: number, enrolled: readonly number[]): Promise<Look> => {
-      if (clock.monotonic() - takenAllAt >= KEPT_MS || enrolled.some((one) => !looks.has(one)))
-        await takeAll(enrolled).catch(() => {});
+    take: async (vmid: number): Promise<Look> => {
+      if (clock.monotonic() - takenAllAt >= KEPT_MS || enrolled().some((one) => !looks.has(one))) await takeAll().catch(() => {});
       return take(vmid);
     },
     takeAll,

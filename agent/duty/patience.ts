@@ -4,6 +4,8 @@ import type { Clock } from '#shared/clock';
 /** A guest whose controller has not called for so long is not waited for. */
 const SILENT_MS = 15 * 60_000;
 
+export type Patience = ReturnType<typeof createPatience>;
+
 export const createPatience = (clock: Pick<Clock, 'monotonic'>) => {
   const calls = new Map<number, { at: number | null; seen: number }>();
   const waited = new Map<number, number>();

@@ -1,7 +1,7 @@
 /** What duty knows of every guest, as the wire shows it. Pure. */
 import { timestamp } from '#shared/ids';
 import type { DutyOverview as WireOverview } from '#shared/wire/admin-backups';
-import type { DutyOverview } from './service.ts';
+import type { DutyOverview } from './overview.ts';
 
 const time = (ms: number | null): string | null => (ms === null ? null : timestamp(ms));
 

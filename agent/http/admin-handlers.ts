@@ -4,7 +4,7 @@ import type { Archives, ArchivesQuery } from '#shared/wire/archives';
 import type { BackupStarted, BackupStatus, StatusQuery } from '#shared/wire/backups';
 import type { Job } from '../backups/jobs.ts';
 import { startedView } from '../backups/view.ts';
-import type { DutyOverview } from '../duty/service.ts';
+import type { DutyOverview } from '../duty/overview.ts';
 import { overviewView } from '../duty/view.ts';
 import type { Guests } from '../guests/service.ts';
 import type { Problem } from '../health/problems.ts';
