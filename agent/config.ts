@@ -229,7 +229,10 @@ const guestRules = group({
 /** `{"101": {schedule: …}}` */
 const guests: Reader<ReadonlyMap<number, Partial<GuestRules>>> = (value, path, problems) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    problems.push({ path, sentence: 'must be a mapping of guest numbers to their settings, such as {"101": {schedule: "22:00"}}' });
+    problems.push({
+      path,
+      sentence: 'must be a mapping of guest numbers to their settings, such as {"101": {schedule: "22:00"}}',
+    });
     return new Map();
   }
   const rules = Object.entries(value).map(([vmid, settings]): [number, Partial<GuestRules>] => {
