@@ -7,8 +7,6 @@ export const SKEW_MS = 5 * 60_000;
 /** Null for what lies in the future. */
 export const believed = (at: number | null, now: number): number | null => (at !== null && at <= now + SKEW_MS ? at : null);
 
-export type Anchors = ReturnType<typeof createAnchors>;
-
 export const createAnchors = (clock: Pick<Clock, 'now' | 'monotonic'>) => {
   const known = new Map<string, { at: number; monotonic: number }>();
 

@@ -17,8 +17,6 @@ import { createSlot } from './slot.ts';
 import { createStarts } from './starts.ts';
 import { createTurns } from './turns.ts';
 
-export type Duty = ReturnType<typeof createDuty>;
-
 /** A caller waits no longer for the prechecks. */
 const CHECK_PATIENCE_MS = 5000;
 const BEING_CHECKED = 'It is being checked whether a backup can start now.';
