@@ -1,17 +1,37 @@
-/** The simulated node with guests of every kind, and the agent's backup service over its real ports. */
+/** The simulated node with guests of every kind, and the agent's backups and its duty over their real ports. */
+import { readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createBackups } from '#agent/backups/service';
+import type { AgentConfig } from '#agent/config';
+import { loadProblems } from '#agent/health/problems';
 import { systemClock } from '#agent/ports/clock';
+import type { Journal } from '#agent/ports/journal';
+import { createProc } from '#agent/ports/proc';
 import { createProxmox } from '#agent/ports/proxmox-http';
 import { openStore, type Store } from '#agent/ports/store';
-import { createTaskLog } from '#agent/ports/task-log';
+import { createSysfs } from '#agent/ports/sysfs';
+import { composeBackups } from '#agent/serve-backups';
+import { createNodeView } from '#agent/storage/node-view';
 import type { BackupStatus } from '#shared/wire/backups';
 import { startPve } from '../pve/server.ts';
 import type { Guest, Storage, World } from '../pve/world.ts';
 
 const HOUR = 3600_000;
+const ENROLLED = [201, 202, 203, 204, 205, 301, 302, 303];
+const SETTINGS: AgentConfig['backup'] = {
+  storage: 'bak',
+  mode: 'snapshot',
+  compress: 'zstd',
+  schedule: '04:15',
+  window: { from: 22 * 60, to: 6 * 60 },
+  maxAgeMs: 36 * HOUR,
+  minIntervalMs: 0,
+  fallbackAfterMs: HOUR / 2,
+  startPreempts: false,
+  retention: { 'keep-last': 100 },
+  guests: new Map(),
+};
 
 const guest = (vmid: number, type: Guest['type'], config: Guest['config'], more: Partial<Guest> = {}): Guest => {
   const name = type === 'lxc' ? { hostname: `ct${vmid}` } : { name: `vm${vmid}` };
@@ -81,35 +101,25 @@ export const startNode = async () => {
       clock: systemClock,
       fingerprints: async () => [pve.fingerprint],
     });
-    const directory = options.taskLogDir ?? pve.files.taskLogDir;
-    const taskLog = createTaskLog({ directory, proxmox, clock: systemClock });
     const journal: string[] = [];
-    const backups = createBackups({
-      store,
-      proxmox,
-      taskLog,
-      clock: systemClock,
-      journal: (level, sentence, fields) => journal.push(`${level} ${sentence} ${JSON.stringify(fields)}`),
-      settings: () => ({
-        storage: 'bak',
-        mode: 'snapshot',
-        compress: 'zstd',
-        maxAgeMs: 36 * HOUR,
-        minIntervalMs: options.minIntervalMs ?? 0,
-        schedule: '04:15',
-        window: { from: 22 * 60, to: 6 * 60 },
-        fallbackAfterMs: HOUR / 2,
-        startPreempts: false,
-        retention: { 'keep-daily': 7 },
-        guests: new Map(),
-      }),
+    const say: Journal = (level, sentence, fields) => journal.push(`${level} ${sentence} ${JSON.stringify(fields)}`);
+    const problems = await loadProblems({ store, clock: systemClock, journal: say });
+    const proc = createProc();
+    const settings = { ...SETTINGS, minIntervalMs: options.minIntervalMs ?? 0 };
+    const { backups, duty, ...parts } = composeBackups({
+      ...{ store, proxmox, proc, problems, clock: systemClock, journal: say, hostId: 'contract' },
+      view: createNodeView({ clock: systemClock, proxmox, proc, sysfs: createSysfs() }),
+      paths: { ...pve.files, taskLogDir: options.taskLogDir ?? pve.files.taskLogDir },
+      settings: () => settings,
+      archivesChanged: () => {},
+      guests: () => ENROLLED.map((vmid) => ({ vmid, lastSeenAt: Date.now() })),
     });
     await backups.resume();
     let closed = false;
     const close = async () => {
       if (closed) return;
       closed = true;
-      await backups.close();
+      await parts.close();
       await proxmox.close();
     };
     cleanups.push(close);
@@ -122,14 +132,23 @@ export const startNode = async () => {
         status = await backups.status(vmid, { wait: '1', after: status.revision }, never);
       return status;
     };
+    /** As the operator's command does. */
     const run = async (vmid: number): Promise<BackupStatus> => {
-      await backups.start(vmid, {});
+      await duty.run(vmid);
       return until(vmid, ({ phase }) => phase !== 'running');
     };
-    return { ...backups, proxmox, journal, until, run, close };
+    /** Without a look at what the prechecks would say. */
+    const force = async (vmid: number): Promise<BackupStatus> => {
+      await backups.begin({ vmid, requestId: null, source: 'operator', mode: 'snapshot', configDigest: '' });
+      return until(vmid, ({ phase }) => phase !== 'running');
+    };
+    return { ...backups, duty, problems, proxmox, journal, until, run, force, close };
   };
 
   const vzdumpPosts = () => pve.requests.filter(({ method, path }) => method === 'POST' && path.endsWith('/vzdump')).length;
+
+  /** Files in the dump directory that are no archives. */
+  const leftOver = (): string[] => readdirSync(join(dir, 'bak/dump')).filter((name) => /\.(dat|tmp)$/.test(name));
 
   const close = async () => {
     for (const clean of cleanups) await clean();
@@ -137,5 +156,5 @@ export const startNode = async () => {
     await pve.close();
     await rm(dir, { recursive: true, force: true });
   };
-  return { pve, store, startAgent, vzdumpPosts, close };
+  return { pve, store, startAgent, vzdumpPosts, leftOver, close };
 };

@@ -42,7 +42,7 @@ test('the consistency point is published within 200 ms of its line, long before 
   node.pve.vzdumpFaults.onLine = (line, at) => {
     written[line] = at;
   };
-  await agent.start(202, {});
+  await agent.duty.run(202);
   const status = await agent.until(202, ({ consistency_point_at }) => consistency_point_at !== null);
   const answeredAt = Date.now();
   expect(status.phase).toBe('running');
@@ -54,7 +54,7 @@ test('the consistency point is published within 200 ms of its line, long before 
 
 describe('what goes wrong', () => {
   test('a guest that is locked', async () => {
-    expect(await agent.run(205)).toMatchObject({ phase: 'failed', error: expect.stringContaining('locked this guest') });
+    expect(await agent.force(205)).toMatchObject({ phase: 'failed', error: expect.stringContaining('locked this guest') });
   });
 
   test('a failure in the middle', async () => {
@@ -74,7 +74,12 @@ describe('what goes wrong', () => {
     node.pve.vzdumpFaults.copyMs = 1500;
     // Somebody else's, in the same moment.
     await agent.proxmox.startVzdump({ vmid: 204, storage: 'bak', mode: 'snapshot', compress: 'zstd', notes: 'by hand' });
-    const status = await agent.run(201);
+    const before = node.vzdumpPosts();
+    const other = await node.startAgent();
+    await expect(other.run(201)).rejects.toMatchObject({ message: expect.stringContaining('only one can run at a time') });
+    expect(node.vzdumpPosts()).toBe(before);
+    await other.close();
+    const status = await agent.force(201);
     expect(status).toMatchObject({ phase: 'failed', error: expect.stringContaining('Another backup is running on this host') });
     expect(agent.journal.join()).toContain("can't acquire lock");
     await expect.poll(() => world.tasks.every(({ exitstatus }) => exitstatus !== undefined), { timeout: 5000 }).toBe(true);
@@ -117,7 +122,7 @@ describe('the way to Proxmox', () => {
 
   test('the daemons restart while it runs', async () => {
     node.pve.vzdumpFaults.copyMs = 1000;
-    await agent.start(201, {});
+    await agent.duty.run(201);
     await agent.until(201, ({ upid }) => upid !== '');
     await node.pve.faults.restart(300);
     expect(await agent.until(201, ({ phase }) => phase !== 'running')).toMatchObject({ phase: 'done', label: 'filesystem' });
@@ -131,13 +136,39 @@ describe('the way to Proxmox', () => {
   });
 });
 
+test('a backup that the operator stops: its task is gone, it says who stopped it, and nothing of it is left', async () => {
+  node.pve.vzdumpFaults.copyMs = 20_000;
+  await agent.duty.run(201);
+  const { upid } = await agent.until(201, ({ consistency_point_at }) => consistency_point_at !== null);
+  await agent.cancel(201, 'cancelled');
+  const status = await agent.until(201, ({ phase }) => phase !== 'running');
+  expect(status).toMatchObject({ phase: 'failed', error: expect.stringContaining('stopped by'), label: null });
+  expect(node.pve.world.tasks.find((task) => task.upid === upid)?.exitstatus).toBeDefined();
+  await expect.poll(() => node.leftOver(), { timeout: 5000 }).toEqual([]);
+  const guest = node.pve.world.guests.get(201);
+  if (guest) delete guest.config.lock;
+});
+
+test('a vzdump that felhom did not start: seen, kept clear of, counted', async () => {
+  node.pve.vzdumpFaults.copyMs = 1500;
+  const request = { vmid: 202, storage: 'bak', mode: 'snapshot', compress: 'zstd', notes: 'by hand' } as const;
+  const upid = await agent.proxmox.startVzdump(request);
+  await agent.watchForeign([201, 202]);
+  await expect.poll(() => agent.running(), { timeout: 5000 }).toMatchObject([{ vmid: 202, source: 'proxmox', upid }]);
+  await expect(agent.duty.run(201)).rejects.toMatchObject({ code: 'backup-slot-busy' });
+  await expect(agent.cancel(202, 'cancelled')).rejects.toMatchObject({ code: 'not-found' });
+  const status = await agent.until(202, ({ phase }) => phase !== 'running');
+  expect(status).toMatchObject({ phase: 'done', label: 'crash', upid, archive: expect.stringContaining('lxc-202') });
+  expect((await agent.record(202)).lastGood).toMatchObject({ source: 'proxmox', jobId: status.job_id });
+});
+
 test.each(['create storage snapshot', 'creating vzdump archive', 'Finished Backup'])(
   'an agent that stops at "%s" and comes back ends the job with the truth',
   async (line) => {
     const before = node.vzdumpPosts();
     const first = await node.startAgent();
     node.pve.vzdumpFaults.hang = line;
-    const { job_id } = await first.start(201, {});
+    const { job_id } = await first.duty.run(201);
     await first.until(201, ({ mode }) => mode !== null);
     await first.close();
     const second = await node.startAgent();
@@ -152,14 +183,16 @@ test.each(['create storage snapshot', 'creating vzdump archive', 'Finished Backu
 
 test('a guest that Proxmox does not know is refused without a job', async () => {
   const before = node.vzdumpPosts();
-  await expect(agent.start(999, {})).rejects.toMatchObject({ code: 'guest-not-found' });
+  await expect(agent.duty.run(999)).rejects.toMatchObject({ code: 'guest-not-enrolled' });
   expect(node.vzdumpPosts()).toBe(before);
 });
 
-test('due, not due', async () => {
+test('the first backup is due at once, the second a day later', async () => {
   const patient = await node.startAgent({ minIntervalMs: 60_000 });
-  expect(await patient.due(999)).toEqual({ vmid: 999, due: true, reason: 'No backup yet.' });
-  await patient.run(204).catch(() => {});
-  expect((await patient.due(204)).due).toBe(false);
-  await expect(patient.start(204, {})).rejects.toMatchObject({ code: 'backup-too-soon' });
+  const fresh = await patient.record(205);
+  expect(fresh.lastGoodAt).toBeNull();
+  await patient.run(204);
+  expect(await patient.duty.due(204)).toMatchObject({ vmid: 204, due: false });
+  await expect(patient.duty.start(204, {})).rejects.toMatchObject({ code: 'backup-too-soon' });
+  await patient.close();
 });
