@@ -1,58 +1,15 @@
 /** Backups of guests: jobs are begun, followed to the truth, stopped, and taken up again after a restart. When is agent/duty's. */
 import { randomUUID } from 'node:crypto';
-import type { AgentConfig } from '#agent/config';
-import type { Problems } from '#agent/health/problems';
-import type { RunCommand } from '#agent/ports/command';
-import type { GuestCgroup } from '#agent/ports/guest-cgroup';
-import type { Journal } from '#agent/ports/journal';
-import type { Leftovers } from '#agent/ports/leftovers';
-import type { Proxmox, VzdumpRequest } from '#agent/ports/proxmox';
-import type { Store } from '#agent/ports/store';
-import type { TaskIndex } from '#agent/ports/task-index';
-import type { TaskLog } from '#agent/ports/task-log';
-import { parseUpid } from '#agent/ports/upid';
-import { createTurn } from '#agent/turn';
-import { type Clock, sleep } from '#shared/clock';
+import type { VzdumpRequest } from '#agent/ports/proxmox';
+import { sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { BackupStatus, StatusQuery } from '#shared/wire/backups';
-import { createAudit } from './audit.ts';
-import { createBook } from './book.ts';
-import { createCarrier } from './carry.ts';
-import { createCleanUp } from './clean-up.ts';
-import { createEstimate } from './estimate.ts';
-import { createForeign } from './foreign.ts';
-import { createFreeze } from './freeze.ts';
-import { createJobs, type Job, type JobSource, newJob, type StopReason } from './jobs.ts';
-import { createJudge } from './judge.ts';
-import { createLaunch } from './launch.ts';
+import { type Job, type JobSource, newJob, type StopReason } from './jobs.ts';
 import type { Mode } from './log.ts';
-import { createNews } from './news.ts';
 import { noteOf } from './outcome.ts';
-import { createPreempt } from './preempt.ts';
-import { createRecords, type JobRecord } from './record.ts';
-import { createStaleLock } from './stale-lock.ts';
-import { createTasks } from './task.ts';
+import { type BackupPorts, createParts } from './parts.ts';
+import type { JobRecord } from './record.ts';
 import { statusView } from './view.ts';
-
-export interface BackupPorts {
-  store: Store;
-  proxmox: Proxmox;
-  taskLog: TaskLog;
-  taskIndex: TaskIndex;
-  cgroup: Pick<GuestCgroup, 'frozen' | 'thaw'>;
-  /** One pass over a running container's file systems; nothing for any other guest. */
-  syncGuest: (vmid: number) => Promise<void>;
-  run: RunCommand<'flock'>;
-  leftovers: Pick<Leftovers, 'remove'>;
-  /** Bytes of a file; null when there is none. */
-  fileSize: (path: string) => Promise<number | null>;
-  /** vzdump's, one for the node. */
-  lockFile: string;
-  problems: Pick<Problems, 'raise' | 'clear'>;
-  clock: Clock;
-  journal: Journal;
-  settings: () => Pick<AgentConfig['backup'], 'storage' | 'compress' | 'startPreempts'>;
-}
 
 export interface NewBackup {
   vmid: number;
@@ -89,64 +46,9 @@ const REQUEST_ID_MS = 7 * 24 * 3600_000;
 const MAX_WAIT_SECONDS = 8;
 
 export const createBackups = (ports: BackupPorts): Backups => {
-  const { store, proxmox, taskLog, taskIndex, clock, journal, problems, settings } = ports;
-  const jobs = createJobs(store);
-  const closing = new AbortController();
-  const news = createNews(clock);
-  const records = createRecords(jobs);
-  const audit = createAudit(store, clock);
-  const changed = createListeners(journal);
-  const ended = createListeners(journal);
-  /** Two starts at once never see the node idle both. */
-  const inTurn = createTurn();
-
-  const tell = (job: Job): void => {
-    news.tell(job);
-    records.note(job);
-    changed.tell(job);
-  };
-  const book = createBook({ jobs, clock, journal, tell, ended: ended.tell, closing: closing.signal });
-
-  const carried = new Set<Promise<void>>();
-  const background = (run: Promise<void>): void => {
-    carried.add(run);
-    void run.finally(() => carried.delete(run));
-  };
-
-  const isBusy = async (vmid: number): Promise<boolean> =>
-    ((await taskIndex.read()) ?? []).some(({ upid, running }) => {
-      const task = running ? parseUpid(upid) : null;
-      const mayTouch = task?.id === String(vmid) || (task?.type === 'vzdump' && task.id === '');
-      return mayTouch && !book.running().some((job) => job.upid === upid);
-    });
-  const lastSize = async (vmid: number) => (await records.of(vmid, clock.now())).lastGood?.sizeBytes ?? null;
-  const stop = (job: Job, why: StopReason): Job => {
-    const known = book.now(job);
-    const stopping = known.failure === '' ? book.change(known, { failure: why }) : known;
-    carrier.stop(stopping);
-    return stopping;
-  };
-
-  const shared = { proxmox, clock, journal, closing: closing.signal };
-  const follow = createTasks({ ...shared, taskLog });
-  const carrier = createCarrier({
-    ...{ ...shared, problems, book, follow },
-    launcher: createLaunch({ ...shared, book, syncGuest: ports.syncGuest }),
-    judge: createJudge(shared),
-    freeze: createFreeze({ clock, journal, problems, audit, isBusy, cgroup: ports.cgroup }),
-    cleanUp: createCleanUp({ proxmox, journal, leftovers: ports.leftovers }),
-    companions: [
-      createPreempt({ taskIndex, clock, isAllowed: () => settings().startPreempts, stop }),
-      createEstimate({ proxmox, clock, fileSize: ports.fileSize, isAwaited: news.isAwaited, lastSize }),
-    ],
-  });
-  const foreign = createForeign({ ...shared, taskIndex, jobs, book, records, follow, inTurn, background });
-  const repairStaleLock = createStaleLock({
-    ...{ store, proxmox, taskIndex, clock, journal, audit },
-    run: ports.run,
-    lockFile: ports.lockFile,
-    isBusy: () => book.running().length > 0,
-  });
+  const { clock, journal, settings } = ports;
+  const parts = createParts(ports);
+  const { jobs, closing, news, records, book, carried, background, carrier, foreign } = parts;
 
   const carry = (job: Job, request: VzdumpRequest | null): void =>
     background(
@@ -164,7 +66,7 @@ export const createBackups = (ports: BackupPorts): Backups => {
   };
 
   const begin = (order: NewBackup): Promise<Job> =>
-    inTurn(async () => {
+    parts.inTurn(async () => {
       const { vmid, requestId, source, mode, configDigest } = order;
       requireIdle(vmid);
       const { storage, compress } = settings();
@@ -189,7 +91,7 @@ export const createBackups = (ports: BackupPorts): Backups => {
     const running = book.running().filter((job) => job.vmid === vmid);
     const own = running.find(({ source }) => source !== 'proxmox');
     if (own) {
-      const stopping = stop(own, why);
+      const stopping = parts.stop(own, why);
       await book.keep(stopping);
       return book.now(stopping);
     }
@@ -223,27 +125,10 @@ export const createBackups = (ports: BackupPorts): Backups => {
     status,
     cancel,
     watchForeign: foreign.watch,
-    repairStaleLock,
-    onChange: changed.add,
-    onEnd: ended.add,
+    repairStaleLock: parts.repairStaleLock,
+    onChange: parts.changed.add,
+    onEnd: parts.ended.add,
     resume,
     close,
-  };
-};
-
-/** One that fails does not keep the others, or the job, from going on. */
-const createListeners = (journal: Journal) => {
-  const listeners = new Set<(job: Job) => void>();
-  return {
-    add: (listener: (job: Job) => void): void => void listeners.add(listener),
-    tell: (job: Job): void => {
-      for (const listener of listeners) {
-        try {
-          listener(job);
-        } catch (error) {
-          journal('error', 'A change of a backup job could not be handed on.', { job: job.jobId, why: String(error) });
-        }
-      }
-    },
   };
 };
