@@ -1,5 +1,7 @@
 /** kill -9 of the agent at each step of a job, and answers that get lost: the job ends with the truth, and one vzdump was started. */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { askAdmin } from '../contract/admin-socket.ts';
 import { type ProcessHost, startProcessHost } from '../contract/process-host.ts';
 import type { FaultRule } from '../pve/faults.ts';
 import { get } from '../stranger/client.ts';
@@ -95,6 +97,22 @@ describe.concurrent('the agent is killed', { timeout: 150_000 }, () => {
       expect(vzdumps(host)).toHaveLength(1);
     }),
   );
+
+  test('while it is asked to stop the job: the next one stops it', () =>
+    withHost(async (host) => {
+      host.pve.vzdumpFaults.hang = /creating vzdump archive/;
+      host.pve.faults.add({ method: 'DELETE', path: '/tasks/', effect: { hang: true } });
+      await host.post('/backup', {});
+      await waitFor(() => vzdumps(host)[0]?.log.some((each) => each.includes('creating vzdump archive')), 'the copy');
+      await askAdmin(join(host.dir, 'agent/run/admin.sock'), 'POST', '/backups/cancel', { vmid: 101 });
+      await host.kill();
+      expect(vzdumps(host)[0]?.exitstatus).toBeUndefined();
+      host.pve.faults.clear();
+      await host.restart();
+      const status = await ended(host);
+      expect(status).toMatchObject({ phase: 'failed', error: expect.stringContaining('stopped by') });
+      expect(vzdumps(host)).toHaveLength(1);
+    }));
 
   test('and the task ends while it is away: its verdict is read afterwards', () =>
     withHost(async (host) => {
