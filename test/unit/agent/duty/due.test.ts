@@ -79,6 +79,7 @@ test.each<[string, Partial<DutyFacts>, object]>([
   ['nine, 239 minutes ago', { ...failed(...'abcdefghi'), sinceFailureMs: 239 * MINUTE }, { due: false }],
   ['nine, four hours ago', { ...failed(...'abcdefghi'), sinceFailureMs: 4 * HOUR }, { due: true }],
   ['a failure whose time is not believed', failed('task-failed'), { due: true, kind: 'retry', since: at(12) }],
+  ['two, between which one gave way', { ...failed('a', 'preempted', 'b'), sinceFailureMs: 15 * MINUTE }, { due: true }],
   ['gave way, 5 minutes ago', { ...failed('a', 'b', 'preempted'), sinceFailureMs: 5 * MINUTE }, { due: true, kind: 'retry' }],
   ['cancelled', { ...failed('cancelled'), answeredAt: at(11), sinceFailureMs: HOUR }, { due: false, nextAt: at(4, 15, 22) }],
   [
