@@ -39,5 +39,3 @@ export const PROBLEMS = {
   'retention-stopped': 'warning',
 } as const satisfies Record<string, Severity>;
 export type ProblemCode = keyof typeof PROBLEMS;
-
-export const PROBLEM_CODES = Object.keys(PROBLEMS) as ProblemCode[];

@@ -48,6 +48,8 @@ const TIMING = { deadlineMs: 7_000, keepMs: 60_000 };
 const LOOK_MS = 6 * 3_600_000;
 /** After a listing that failed. */
 const LOOK_AGAIN_MS = 10 * 60_000;
+/** Between two guests' listings: Proxmox is asked at most six times a minute in all while nothing happens. */
+const LOOK_APART_MS = 60_000;
 const FIRST_VMID = 100;
 
 export const createArchives = (ports: ArchivePorts) => {
@@ -59,6 +61,7 @@ export const createArchives = (ports: ArchivePorts) => {
   const turns = new Map<number, InTurn>();
   /** Monotonic; of each guest that was looked after. */
   const lookedAt = new Map<number, number>();
+  let nextLookAt = Number.NEGATIVE_INFINITY;
 
   /** A listing is taken over before the next is asked for, and nothing is deleted between the two. */
   const inTurn = <T>(vmid: number, act: () => Promise<T>): Promise<T> => {
@@ -146,9 +149,11 @@ export const createArchives = (ports: ArchivePorts) => {
     const now = clock.monotonic();
     const ageOf = (vmid: number) => now - (lookedAt.get(vmid) ?? Number.NEGATIVE_INFINITY);
     const [vmid] = [...guests()].sort((a, b) => ageOf(b) - ageOf(a) || a - b);
-    if (vmid === undefined || ageOf(vmid) < LOOK_MS || busy()) return;
+    if (vmid === undefined || now < nextLookAt || ageOf(vmid) < LOOK_MS || busy()) return;
     lookedAt.set(vmid, now - LOOK_MS + LOOK_AGAIN_MS);
     const { failure } = await collectorOf(settings().storage, vmid).read();
+    // A storage that cannot be listed for one guest cannot be for the others.
+    nextLookAt = clock.monotonic() + (failure === undefined ? LOOK_APART_MS : LOOK_AGAIN_MS);
     if (failure !== undefined) journal('warning', 'The archives of a guest could not be listed.', { vmid, why: String(failure) });
   };
 

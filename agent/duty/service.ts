@@ -33,11 +33,12 @@ export const createDuty = (ports: DutyPorts) => {
   const statuses = createStatuses(ports);
   const turns = createTurns({ looks, checks, slot, patience, backups, status: statuses.of });
 
-  /** A backup of this guest began or ended. */
+  /** A backup of this guest began or ended. It is looked at now, before the wall clock can jump. */
   const settle = (vmid: number): void => {
     slot.done(vmid);
     patience.forget(vmid);
     checks.expire(vmid);
+    if (enrolled().includes(vmid)) void looks.take(vmid).catch(() => {});
   };
   backups.onEnd(({ vmid }) => {
     settle(vmid);

@@ -1,5 +1,5 @@
 /** The node's list of running and recent tasks, from its file: rewritten at every start, whoever starts (PVE/RESTEnvironment.pm). */
-import { open } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface IndexedTask {
@@ -43,10 +43,17 @@ export const createTaskIndex = (directory: string): TaskIndex => {
     }
   };
 
+  /** A node on which no task ever ran has neither of its two lists. */
+  const isUntouched = async (): Promise<boolean> => {
+    const names = await readdir(directory).catch(() => null);
+    return names !== null && !names.includes('active') && !names.includes('index');
+  };
+
   return {
     read: async () => {
       known = await readChanged().catch(() => null);
-      return known?.tasks ?? null;
+      if (known !== null) return known.tasks;
+      return (await isUntouched()) ? [] : null;
     },
   };
 };

@@ -414,6 +414,9 @@ test('a guest is looked after every few hours, without anybody asking', async ()
   world.guests.push({ ...(world.guests[0] as (typeof world.guests)[0]), vmid: 102 });
   backup(NOON, { vmid: 102 });
   for (let tick = 0; tick < 10; tick += 1) await archives.tick();
+  expect(world.listings).toBe(1);
+  await advance(60_000);
+  for (let tick = 0; tick < 10; tick += 1) await archives.tick();
   expect(world.listings).toBe(2);
   for (let tick = 0; tick < 5 * 60; tick += 1) {
     await advance(60_000);
@@ -423,6 +426,17 @@ test('a guest is looked after every few hours, without anybody asking', async ()
   await advance(HOUR);
   await archives.tick();
   expect(world.listings).toBe(3);
+});
+
+test('a storage that cannot be listed is left alone for a while, for every guest', async () => {
+  const { archives, world, advance } = await setup();
+  for (const vmid of [102, 103, 104]) world.guests.push({ ...(world.guests[0] as (typeof world.guests)[0]), vmid });
+  world.listing = new Error('596');
+  for (let tick = 0; tick < 60; tick += 1) {
+    await archives.tick();
+    await advance(10_000);
+  }
+  expect(world.listings).toBe(1);
 });
 
 test('protection is written down, and keeps', async () => {

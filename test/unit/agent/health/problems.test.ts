@@ -8,7 +8,7 @@ import { loadProblems, type NewProblem, type ProblemChange, type Problems } from
 import { problemView } from '#agent/health/view';
 import { openStore, type Store } from '#agent/ports/store';
 import { timestamp } from '#shared/ids';
-import { PROBLEM_CODES, PROBLEMS } from '#shared/problems';
+import { PROBLEMS, type ProblemCode } from '#shared/problems';
 import { Problems as WireProblems } from '#shared/wire/problems';
 import { fakeClock } from '../fake-clock.ts';
 
@@ -118,7 +118,7 @@ test('a database that fails loses the record and not the problem', async () => {
 
 test('every code has a severity, a place in the journal and a form on the wire', () => {
   const place = { critical: /^error: /, warning: /^warning: /, notice: /^notice: / };
-  for (const code of PROBLEM_CODES) {
+  for (const code of Object.keys(PROBLEMS) as ProblemCode[]) {
     problems.raise(failing({ code, vmid: null }));
     expect(lines.at(-1), code).toMatch(place[PROBLEMS[code]]);
   }

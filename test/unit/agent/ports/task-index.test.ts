@@ -44,4 +44,13 @@ test('the same array until the file is another', async () => {
   expect((await read())?.[0]?.upid).toBe(upid('6B021F24', '102'));
 });
 
-test('no such file', async () => expect(await createTaskIndex(await makeTree({ './': '' })).read()).toBeNull());
+test('a node on which no task ever ran', async () => {
+  expect(await createTaskIndex(await makeTree({ './': '' })).read()).toEqual([]);
+});
+
+test.each([
+  ['a list of ended tasks beside a missing one', { index: '' }, ''],
+  ['no directory', { './': '' }, 'elsewhere'],
+])('%s cannot be read', async (_what, tree, below) => {
+  expect(await createTaskIndex(join(await makeTree(tree), below)).read()).toBeNull();
+});
