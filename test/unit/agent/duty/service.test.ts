@@ -392,6 +392,15 @@ test.each([
   expect((await agent.due(101)).due).toBe(true);
 });
 
+test('a clock that is set back right after a start does not make another due within the interval', async () => {
+  const { live, host, setWall } = await evening({ start: EVE - HOUR });
+  await live(HOUR + MINUTE / 2 + 10_000);
+  expect(host.jobs[1]).toMatchObject({ state: 'running' });
+  setWall(-DAY);
+  await live(50 * MINUTE);
+  expect(host.jobs.slice(1)).toHaveLength(1);
+});
+
 test('a boot in 2036, then the clock is repaired: neither stops the scheduling', async () => {
   const world = setup({ start: EVE + 3650 * DAY });
   world.hadBackup(101, 3650 * DAY + HOUR);
