@@ -12,6 +12,7 @@ import { createGuestCgroup } from './ports/guest-cgroup.ts';
 import { createGuestMounts } from './ports/guest-mounts.ts';
 import type { Journal } from './ports/journal.ts';
 import { createLeftovers } from './ports/leftovers.ts';
+import { createLocalTime } from './ports/local-time.ts';
 import { createNodeLock } from './ports/node-lock.ts';
 import { createPmxcfs } from './ports/pmxcfs.ts';
 import type { Proc } from './ports/proc.ts';
@@ -82,7 +83,16 @@ export const composeBackups = ({ paths: { configDir, taskLogDir, lockFile }, ...
     repairStaleLock: backups.repairStaleLock,
   });
   const uptimeMs = async (): Promise<number> => Number.parseFloat(await proc.uptime()) * 1000;
-  const duty = createDuty({ ...common, hostId: parts.hostId, uptimeMs, guests, backups, prechecks, archives });
+  const duty = createDuty({
+    ...common,
+    hostId: parts.hostId,
+    uptimeMs,
+    localTime: createLocalTime(),
+    guests,
+    backups,
+    prechecks,
+    archives,
+  });
 
   const closing = new AbortController();
   const begin = (): void => {

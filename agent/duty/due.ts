@@ -1,9 +1,9 @@
 /** Whether a guest should be backed up now, and when next. Pure: over what is known of one guest at one moment. */
 import type { GuestRules } from '#agent/config';
+import type { OffsetAt } from '#agent/ports/local-time';
 import { believed, SKEW_MS } from './anchors.ts';
 import { isInside, opensAt } from './window.ts';
 import { counted, span } from './words.ts';
-import type { OffsetAt } from './zone.ts';
 
 const MINUTE_MS = 60_000;
 /** Until then a scheduled backup is on time; later it is made up for, when nobody is at work. */

@@ -2,12 +2,12 @@
 
 import type { JobRecord } from '#agent/backups/record';
 import { type AgentConfig, rulesFor } from '#agent/config';
+import type { LocalTime, OffsetAt } from '#agent/ports/local-time';
 import type { Clock } from '#shared/clock';
 import type { AlarmFacts } from './alarms.ts';
 import { believed, createAnchors } from './anchors.ts';
 import { attemptsOf, type Decision, decide } from './due.ts';
 import type { Occurrences } from './occurrences.ts';
-import { type OffsetAt, offsetsOf } from './zone.ts';
 
 export interface Look extends AlarmFacts {
   rules: ReturnType<typeof rulesFor>;
@@ -22,6 +22,7 @@ export interface LookPorts {
   clock: Clock;
   settings: () => AgentConfig['backup'];
   uptimeMs: () => Promise<number>;
+  localTime: LocalTime;
   enrolled: () => readonly number[];
   occurrences: Pick<Occurrences, 'load' | 'of' | 'trouble'>;
 }
@@ -30,7 +31,7 @@ const KEPT_MS = 1000;
 
 export type Looks = ReturnType<typeof createLooks>;
 
-export const createLooks = ({ backups, clock, settings, uptimeMs, enrolled, occurrences }: LookPorts) => {
+export const createLooks = ({ backups, clock, settings, uptimeMs, localTime, enrolled, occurrences }: LookPorts) => {
   const looks = new Map<number, Look>();
   let takenAllAt = Number.NEGATIVE_INFINITY;
   const anchors = createAnchors(clock);
@@ -40,12 +41,11 @@ export const createLooks = ({ backups, clock, settings, uptimeMs, enrolled, occu
   /** The host's boot, by the monotonic clock. */
   let bootedAt: number | null = null;
 
-  const ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
   /** Until Proxmox has told the host's zone: this process's own. */
   const offsetIn = (zone: string | undefined): OffsetAt => {
-    const name = zone ?? ownZone;
-    const known = offsets.get(name) ?? offsetsOf(name) ?? offsetsOf(ownZone) ?? (() => 0);
-    offsets.set(name, known);
+    if (zone === undefined) return localTime.here;
+    const known = offsets.get(zone) ?? localTime.inZone(zone) ?? localTime.here;
+    offsets.set(zone, known);
     return known;
   };
 

@@ -1,5 +1,6 @@
 /** The moments that Proxmox names for a schedule, with those that it leaves out: local times that the clocks skip. Pure. */
-import { instantOf, type OffsetAt } from './zone.ts';
+import type { OffsetAt } from '#agent/ports/local-time';
+import { instantOf } from './zone.ts';
 
 export const isUtc = (schedule: string): boolean => /(^|\s)UTC\s*$/.test(schedule);
 

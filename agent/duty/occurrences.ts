@@ -1,16 +1,17 @@
 /** Proxmox's own list of a schedule's next moments, kept in the database so that scheduling goes on while Proxmox is away. */
 import type { Journal } from '#agent/ports/journal';
+import type { LocalTime } from '#agent/ports/local-time';
 import { type Proxmox, ProxmoxError } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
 import type { Clock } from '#shared/clock';
 import { isUtc, merged, withSkipped } from './moments.ts';
-import { offsetsOf } from './zone.ts';
 
 export interface OccurrencePorts {
   store: Pick<Store, 'all' | 'write'>;
   proxmox: Pick<Proxmox, 'analyzeSchedule' | 'timezone'>;
   clock: Clock;
   journal: Journal;
+  localTime: Pick<LocalTime, 'inZone'>;
   /** How long after a moment this host acts on it. */
   delayMs: number;
 }
@@ -38,7 +39,7 @@ const SKEW_MS = 5 * MINUTE_MS;
 const ZONE_RETRY_MS = 10 * MINUTE_MS;
 const RETRY_MS = { first: MINUTE_MS, most: HOUR_MS };
 
-export const createOccurrences = ({ store, proxmox, clock, journal, delayMs }: OccurrencePorts) => {
+export const createOccurrences = ({ store, proxmox, clock, journal, localTime, delayMs }: OccurrencePorts) => {
   const kept = new Map<string, Kept>();
   const troubles = new Map<string, NonNullable<Trouble>>();
   /** By the monotonic clock. */
@@ -106,7 +107,7 @@ export const createOccurrences = ({ store, proxmox, clock, journal, delayMs }: O
 
   /** A second question that fails leaves the first answer as it is. */
   const completed = async (schedule: string, name: string, from: number, local: number[]): Promise<number[]> => {
-    const offsetAt = offsetsOf(name);
+    const offsetAt = localTime.inZone(name);
     if (isUtc(schedule) || offsetAt === null) return local;
     try {
       const wall = Math.floor((from + offsetAt(from)) / 1000);

@@ -4,6 +4,7 @@ import type { JobRecord } from '#agent/backups/record';
 import type { AgentConfig } from '#agent/config';
 import type { Problems } from '#agent/health/problems';
 import type { Journal } from '#agent/ports/journal';
+import type { LocalTime } from '#agent/ports/local-time';
 import type { Proxmox } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
 import type { Clock } from '#shared/clock';
@@ -41,6 +42,7 @@ export interface DutyPorts {
   hostId: string;
   /** Since the host's boot. */
   uptimeMs: () => Promise<number>;
+  localTime: LocalTime;
   guests: () => readonly EnrolledGuest[];
   backups: DutyBackups;
   prechecks: CheckPorts['prechecks'];

@@ -1,6 +1,7 @@
 /** The hours of the local day in which a missed backup may be made up for. Pure. */
 import type { Window } from '#agent/config';
-import { instantOf, type OffsetAt } from './zone.ts';
+import type { OffsetAt } from '#agent/ports/local-time';
+import { instantOf } from './zone.ts';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type DutyFacts, decide } from '#agent/duty/due';
 import { jitterOf } from '#agent/duty/jitter';
 import { span } from '#agent/duty/words';
-import { offsetsOf } from '#agent/duty/zone';
+import { offsetsOf } from './intl.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -15,6 +15,7 @@ import type { Clock } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { Archive } from '#shared/wire/archives';
 import { nextEvent, parseCalendarEvent } from '../../../pve/calendar.ts';
+import { intlTime } from './intl.ts';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -199,6 +200,7 @@ export const setup = ({ vmids = [101], start = NOON, yaml = '', zone = 'UTC' }: 
     problems.onChange(({ kind, problem }) => changes.push(`${kind} ${problem.code}${problem.vmid ? ` ${problem.vmid}` : ''}`));
     const bootedAt = clock.monotonic() - host.uptimeMs;
     const duty = createDuty({
+      localTime: intlTime,
       ...{ store, proxmox, clock, journal, backups, problems },
       settings: () => host.settings,
       hostId: 'host-1',

@@ -4,6 +4,7 @@ import { createDuty } from '#agent/duty/service';
 import { setup as setupJobs } from '../backups/harness.ts';
 import { logLines } from '../backups/logs.ts';
 import { DAY, HOUR, MINUTE, moments, setup as setupMemory } from './harness.ts';
+import { intlTime } from './intl.ts';
 
 const LOG = logLines('lxc-snapshot-btrfs-two-volumes-and-a-bind-mount');
 
@@ -15,6 +16,7 @@ const setup = () => {
     const backups = await world.startAgent();
     const journal = () => {};
     const duty = createDuty({
+      localTime: intlTime,
       ...{ store, backups, journal, clock: world.clock, problems: backups.problems, hostId: 'host-1' },
       settings: () => host.settings,
       uptimeMs: async () => DAY,

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { createOccurrences } from '#agent/duty/occurrences';
 import { ProxmoxError } from '#agent/ports/proxmox';
 import { DAY, HOUR, MINUTE, moments, NOON, setup } from './harness.ts';
+import { intlTime } from './intl.ts';
 
 const start = ({ schedule = '04:15', zone = 'UTC' } = {}) => {
   const { clock, store, pass, setWall } = setup();
@@ -20,7 +21,7 @@ const start = ({ schedule = '04:15', zone = 'UTC' } = {}) => {
       }),
     timezone: () => answer('zone', () => host.zone),
   };
-  const restart = () => createOccurrences({ store, proxmox, clock, journal: () => {}, delayMs: 0 });
+  const restart = () => createOccurrences({ store, proxmox, clock, journal: () => {}, localTime: intlTime, delayMs: 0 });
   let occurrences = restart();
   return {
     host,

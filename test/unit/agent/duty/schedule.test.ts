@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { type DutyFacts, decide } from '#agent/duty/due';
 import { createOccurrences } from '#agent/duty/occurrences';
-import { offsetsOf } from '#agent/duty/zone';
 import { DAY, HOUR, MINUTE, moments, setup } from './harness.ts';
+import { intlTime, offsetsOf } from './intl.ts';
 
 const SOAK = process.env.FELHOM_SOAK === '1';
 const YEARS = SOAK ? 10 : 3;
@@ -68,7 +68,7 @@ const dues = async (zone: string, local: number[], walls: number[], from: number
     analyzeSchedule: async (event: string, start: number) => answers[event as keyof typeof answers](start),
     timezone: async () => zone,
   };
-  const occurrences = createOccurrences({ store, proxmox, clock, journal: () => {}, delayMs: 0 });
+  const occurrences = createOccurrences({ store, proxmox, clock, journal: () => {}, localTime: intlTime, delayMs: 0 });
   const offsetAt = offsetsOf(zone) ?? (() => 0);
   const found: number[] = [];
   let last = from;
