@@ -46,18 +46,26 @@ describe('in the order of the trouble', { timeout: 60_000 }, () => {
     host.pve.faults.pvestatd = 'running';
   });
 
-  test('Proxmox says nothing at all: the host is still measured, and other calls answer at once', async () => {
+  test('Proxmox says nothing at all: the host is still measured, other calls answer at once, and no backup is offered', async () => {
     host.pve.faults.add({ effect: { hang: true } });
     await pause(KEPT_MS);
-    const [metrics, alive, due] = await Promise.all([timed('/host/metrics'), timed('/healthz'), timed('/backup/due')]);
+    const [metrics, alive, status, due] = await Promise.all([
+      timed('/host/metrics'),
+      timed('/healthz'),
+      timed('/backup/status'),
+      timed('/backup/due'),
+    ]);
     expect(metrics.status).toBe(200);
     expect(metrics.ms).toBeLessThan(4000);
     expect(metrics.json.data.host.memory_percent).toBeGreaterThan(0);
     expect(target(metrics.json)).toMatchObject({ state: 'stale', reachable: false });
     expect(metrics.json.data.stale.length).toBeGreaterThan(0);
     expect(alive.ms).toBeLessThan(1000);
-    expect(due).toMatchObject({ status: 200, json: { ok: true } });
-    expect(due.ms).toBeLessThan(1000);
+    expect(status).toMatchObject({ status: 200, json: { ok: true } });
+    expect(status.ms).toBeLessThan(1000);
+    // It is this guest's turn: whether a backup can start is what Proxmox is asked for.
+    expect(due).toMatchObject({ status: 200, json: { ok: true, data: { due: false } } });
+    expect(due.ms).toBeLessThan(6000);
   });
 
   test('and it never said anything to this agent: what is known, and a sentence where nothing is', async () => {
