@@ -14,6 +14,7 @@ export const PROBLEMS = {
   'guest-elsewhere': 'notice',
   'guest-gone': 'critical',
   'guest-locked': 'warning',
+  'guest-unreadable': 'critical',
   'schedule-unknown': 'warning',
   // What keeps one from starting.
   'pmxcfs-down': 'critical',

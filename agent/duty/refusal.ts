@@ -5,6 +5,7 @@ import { type ErrorCode, FelhomError } from '#shared/errors';
 const CODES: Partial<Record<PrecheckCode, ErrorCode>> = {
   'guest-elsewhere': 'guest-elsewhere',
   'guest-gone': 'guest-not-found',
+  'guest-unreadable': 'proxmox-failed',
   'proxmox-unreachable': 'proxmox-unreachable',
   'node-lock-busy': 'backup-slot-busy',
 };

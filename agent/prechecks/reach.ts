@@ -67,8 +67,9 @@ const ELSEWHERE: Check<Reach> = {
   },
 };
 
+/** Of one guest only: the others can be backed up all the same. */
 const HIDDEN: Check<Reach> = {
-  code: 'proxmox-unreachable',
+  code: 'guest-unreadable',
   find: (reach) =>
     shownOf(reach)
       ? null
@@ -87,8 +88,20 @@ export const guestOf = (reach: Reach): GuestResource | null => {
   return shown === undefined ? null : { ...shown, node: place?.node ?? shown.node, type: place?.type ?? shown.type };
 };
 
+const CONFIG: Check<Access> = {
+  code: 'guest-unreadable',
+  find: ({ guest: { type, vmid }, config }) =>
+    config.ok
+      ? null
+      : {
+          sentence: "Proxmox does not tell this guest's configuration, so no backup can start.",
+          evidence: whyUnknown(config.why),
+          nextStep: `See whether it can be read on the server, with ${type === 'lxc' ? 'pct' : 'qm'} config ${vmid}; if so, give felhom's token the role that it needs on /vms/${vmid} (VM.Audit and VM.Backup).`,
+        },
+};
+
 export const ACCESS_CHECKS: readonly Check<Access>[] = [
-  { code: 'proxmox-unreachable', find: ({ config }) => (config.ok ? null : silent(config.why)) },
+  CONFIG,
   {
     code: 'guest-locked',
     find: ({ guest, config }) => (config.ok && config.value.lock ? lockFinding(guest, config.value.lock) : null),

@@ -23,7 +23,7 @@ const REMEMBER_MS = 500;
 const refused = (refusal: Refusal, guest: GuestResource | null): Verdict => ({ ok: false, ...refusal, guest });
 
 const NOT_CHECKED: Refusal = {
-  code: 'proxmox-unreachable',
+  code: 'guest-unreadable',
   sentence: 'Whether a backup of this guest may start could not be checked.',
   evidence: 'an unexpected error, which is in the journal',
   nextStep: 'Read what the agent says: journalctl -u felhom-agent',

@@ -10,6 +10,7 @@ export const PRECHECK_CODES = [
   'proxmox-unreachable',
   'guest-gone',
   'guest-elsewhere',
+  'guest-unreadable',
   'guest-locked',
   'target-missing',
   'target-inactive',

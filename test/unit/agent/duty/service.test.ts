@@ -317,6 +317,15 @@ test('a target that is missing for hours: told at once, asked once a minute, no 
   expect(agent.problems.list()).toEqual([]);
 });
 
+test('a guest that Proxmox does not show: the others are backed up as ever', async () => {
+  const world = setup({ vmids: [101, 102] });
+  world.guestOf(102).verdict = refusal('guest-unreadable');
+  const agent = await world.startAgent();
+  await world.live(agent, 3 * DAY);
+  expect(world.host.jobs.filter(({ vmid, state }) => vmid === 101 && state === 'done').length).toBeGreaterThanOrEqual(3);
+  expect(agent.problems.list().map(({ code, vmid }) => `${code} ${vmid}`)).toContain('guest-unreadable 102');
+});
+
 test('a guest that is locked: the others go on; told after a quarter of an hour; cleared when it passes', async () => {
   const { agent, live, callAll, guestOf, host } = await evening({ vmids: [101, 102] });
   guestOf(102).verdict = refusal('guest-locked');

@@ -98,19 +98,19 @@ export const BAD: readonly Bad[] = [
   { what: 'the guest has moved', code: 'guest-elsewhere', evidence: /pve2/, change: set({ cluster: place('pve2') }) },
   {
     what: 'the guest is hidden',
-    code: 'proxmox-unreachable',
+    code: 'guest-unreadable',
     evidence: /not among/,
     change: set({ guests: [guest({ vmid: 102 })] }),
   },
   {
     what: 'the configuration may not be read',
-    code: 'proxmox-unreachable',
+    code: 'guest-unreadable',
     evidence: /HTTP 403/,
     change: set({ config: () => Promise.reject(unreachable(403)) }),
   },
   {
     what: 'the configuration never comes',
-    code: 'proxmox-unreachable',
+    code: 'guest-unreadable',
     evidence: /in time/,
     change: set({ config: () => NEVER }),
     hangs: true,

@@ -152,7 +152,7 @@ describe('a check that breaks', () => {
     const verdict = await check();
     expect(verdict).toMatchObject({
       ok: false,
-      code: 'proxmox-unreachable',
+      code: 'guest-unreadable',
       sentence: expect.stringContaining('could not be checked'),
     });
     expect(JSON.stringify(verdict)).not.toContain('secret');
