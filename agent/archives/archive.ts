@@ -25,8 +25,12 @@ export interface Archive {
   provenAt: number | null;
 }
 
-/** Made by felhom: the only ones that retention counts and may delete. */
-export const isOurs = ({ jobId, source }: Pick<Archive, 'jobId' | 'source'>): boolean => jobId !== null && source !== 'proxmox';
+/**
+ * Made by felhom, and named as vzdump names them: the only ones that retention counts and may delete. Whoever gives an archive another
+ * name, its note beside it, puts it aside; Proxmox keeps those too (pve-storage Plugin.pm, prune_backups).
+ */
+export const isOurs = ({ volid, jobId, source }: Pick<Archive, 'volid' | 'jobId' | 'source'>): boolean =>
+  jobId !== null && source !== 'proxmox' && archiveName(volid) !== null;
 
 interface ArchiveName {
   vmid: number;

@@ -124,7 +124,8 @@ export const decideRetention = (archives: readonly Archive[], retention: Retenti
   const foreign: Decision[] = [];
   for (const archive of [...archives].sort(newestFirst)) {
     if (isOurs(archive)) groups.set(kindOf(archive), [...(groups.get(kindOf(archive)) ?? []), archive]);
-    else foreign.push({ archive, keep: true, why: 'not made by felhom' });
+    else
+      foreign.push({ archive, keep: true, why: archiveName(archive.volid) ? 'not made by felhom' : 'given a name of its own' });
   }
   const decided = [...groups.values()].flatMap((group) => decideGroup(group, retention));
   return [...foreign, ...decided].sort((a, b) => newestFirst(a.archive, b.archive));

@@ -138,9 +138,15 @@ describe('reasons', () => {
     ['damaged, with nothing better', { verification: 'failed' }, 'damaged, but no newer one was verified yet'],
     ['of somebody else', { jobId: null, source: 'unknown' }, 'not made by felhom'],
     ['of a job that Proxmox started', { source: 'proxmox' }, 'not made by felhom'],
+    ['renamed', { volid: 'bak:backup/vzdump-lxc-101-2026_11_17-12_00_00-before-the-move.tar.zst' }, 'given a name of its own'],
   ])('an old one that is %s stays', (_what, facts, why) => {
     const archives = days(5, (day) => (day === 4 ? facts : {}));
     expect(decideRetention(archives, { 'keep-last': 1 }).at(-1)).toMatchObject({ keep: true, why });
+  });
+
+  test('renamed ones stay, however many', () => {
+    const names = (day: number) => ({ volid: `bak:backup/vzdump-lxc-101-keep-${day}.tar.zst`, format: '' });
+    expect(gone(decideRetention(days(4, names), { 'keep-last': 1 }))).toEqual([]);
   });
 
   test('a damaged one goes when a newer one is verified, and an extra one when there are two newer', () => {
