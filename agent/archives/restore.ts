@@ -44,10 +44,7 @@ const sizeGib = (text: string): number | null => {
 /** A volume of the same size and options, made anew on its storage: `local:8,mp=/data,backup=1`. A bind stays as it is written. */
 const asNew = (text: string, { storage }: Volume): string => {
   if (storage === '') return text;
-  const options = text
-    .split(',')
-    .slice(1)
-    .filter((option) => !/^(size|volume)=/.test(option));
+  const options = text.split(',').filter((option) => option.includes('=') && !/^(size|volume)=/.test(option));
   return [`${storage}:${sizeGib(text)}`, ...options].join(',');
 };
 
@@ -85,7 +82,16 @@ const containerEffect = (volume: Volume): string => {
   return `${nameOf(volume)} is not in the archive: it is DESTROYED and made anew, EMPTY.`;
 };
 
+/** destroy_lxc_container frees them with the others (pve-container LXC.pm); a virtual machine's stay (restore_cleanup_oldconf). */
+const unusedVolumes = (config: Config): string[] =>
+  Object.keys(config)
+    .filter((key) => /^unused\d+$/.test(key))
+    .sort()
+    .map((key) => `${key} (${config[key]}) is not in the archive: it is DESTROYED.`);
+
 const machineEffect = (volume: Volume): string => {
+  if (volume.hostPath !== '' && volume.backup)
+    return `${nameOf(volume)} stays as it is: what the archive holds of it becomes a new disk, which needs as much room on a storage.`;
   if (!hasStorage(volume)) return `${nameOf(volume)} is not in the archive and stays as it is.`;
   if (volume.backup) return `${nameOf(volume)} is destroyed and made anew from the archive.`;
   return `${nameOf(volume)} is not in the archive: it is kept, but as an unused disk that has to be attached again.`;
@@ -121,7 +127,7 @@ const container = (facts: RestoreFacts): RestoreLines => {
   const beside = line('pct', 'restore', String(freeVmid), volid, ...fallback, ...unprivileged, '--unique', '1');
   return {
     command: line('pct', 'restore', String(vmid), volid, ...fallback, ...unprivileged, ...over),
-    overwrites: volumes.map(containerEffect),
+    overwrites: [...volumes.map(containerEffect), ...unusedVolumes(config ?? {})],
     warnings: [
       places.length === 0 && choices.length > 1 ? `The container can go to any of these storages: ${choices.join(', ')}.` : '',
       places[0] === '--storage' && new Set(volumes.filter(hasStorage).map(({ storage }) => storage)).size > 1

@@ -50,6 +50,16 @@ test('volumes on several storages are named one by one, and binds with them', ()
   ]);
 });
 
+test('a configuration written by hand names its volume anywhere', () => {
+  const config = { rootfs: 'fast:101/root,size=1G', mp0: 'mp=/data,backup=1,volume=slow:101/data,size=2G' };
+  expect(restoreLines(facts({ config })).command).toContain('--mp0 slow:2,mp=/data,backup=1 ');
+});
+
+test("a container's unused volumes go with it", () => {
+  const config = { rootfs: 'fast:101/root,size=8G', unused0: 'fast:101/old' };
+  expect(restoreLines(facts({ config })).overwrites).toContain('unused0 (fast:101/old) is not in the archive: it is DESTROYED.');
+});
+
 test('where a size is not known all volumes go to one storage, and that is said', () => {
   const config = { rootfs: 'fast:101/root', mp0: 'slow:101/data,mp=/data,backup=1,size=1T' };
   const { command, warnings } = restoreLines(facts({ config }));
@@ -77,6 +87,8 @@ test("a virtual machine's disks go back to where they were; what is not in the a
   const config = {
     scsi0: 'fast:101/a.raw,size=8G',
     scsi1: 'fast:101/b.raw,backup=0,size=1G',
+    scsi2: '/dev/disk/by-id/ata-A,size=1T',
+    scsi3: '/dev/disk/by-id/ata-B,backup=0,size=1T',
     ide2: 'none,media=cdrom',
     virtiofs0: 'media',
   };
@@ -85,6 +97,8 @@ test("a virtual machine's disks go back to where they were; what is not in the a
   expect(lines.overwrites).toEqual([
     'scsi0 on fast is destroyed and made anew from the archive.',
     'scsi1 on fast is not in the archive: it is kept, but as an unused disk that has to be attached again.',
+    'scsi2 on /dev/disk/by-id/ata-A stays as it is: what the archive holds of it becomes a new disk, which needs as much room on a storage.',
+    'scsi3 on /dev/disk/by-id/ata-B is not in the archive and stays as it is.',
     'virtiofs0 on the host is not in the archive and stays as it is.',
   ]);
   expect(lines.warnings).toEqual([expect.stringContaining(`"qmrestore ${VM} 103 --unique 1"`)]);
