@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Command } from 'commander';
 import { type VerifyState, verifyBackup, verifyProgress } from '#shared/wire/admin-backups';
 import { ask } from './admin-client.ts';
-import { DEFAULT_CONFIG, type Io } from './io.ts';
+import { CommandFailed, DEFAULT_CONFIG, type Io } from './io.ts';
 import { volid } from './volid.ts';
 import { span, verifiedSentence } from './words.ts';
 
@@ -45,6 +45,8 @@ export const backupVerifyCommand = (io: Io): Command =>
       const begun = await ask(verifyBackup, { config, body: { volid: archive } });
       if (begun.running) io.err('The archive is being read to its end. That takes about as long as writing it did.');
       const state = await untilRead(begun, config, io);
+      // Nothing was found out: that is no verdict.
+      if (state.verification === 'pending' && state.error !== '') throw new CommandFailed(`${state.volid}: ${state.error}`);
       if (json) io.out(JSON.stringify(state));
       else io.out(`${state.volid}: ${verifiedSentence({ ...state, verification_error: state.error })}`);
       io.exit(state.verification === 'ok' ? EXIT.whole : EXIT.notProved);

@@ -357,6 +357,15 @@ test.each([
   expect(asked).toEqual([`begin ${volidOf(22)}`, 'look', 'look']);
 });
 
+test('backup verify: an archive that could not be read is an error with its reason, and no verdict', async () => {
+  const error = 'The archive could not be opened.';
+  services.archives.verify = async (volid) => ({ volid, running: false, verification: 'pending', verified_at: null, error });
+  for (const options of [[], ['--json']])
+    expect(await felhom('backup', 'verify', volidOf(22), ...options)).toMatchObject({
+      ...{ status: 1, out: '', err: `${volidOf(22)}: ${error}\n` },
+    });
+});
+
 const row = (day: number, keep: boolean, why: string, facts: Partial<PrunePlan['archives'][number]> = {}) => {
   const { volid, created_at, size_bytes, source, label, verification } = archive(day);
   return { volid, created_at, size_bytes, source, label, verification, keep, why, ...facts };
