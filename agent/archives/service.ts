@@ -56,7 +56,7 @@ export const createArchives = (ports: ArchivePorts) => {
   const { store, proxmox, clock, journal, problems, settings, check, busy, guests, onChange: changed = () => {} } = ports;
   const catalogue = createCatalogue(store);
   const pruner = createPruner({ catalogue, proxmox, clock, journal, problems, settings });
-  const verifier = createVerifier({ catalogue, proxmox, check, clock, journal, problems, busy, changed });
+  const verifier = createVerifier({ catalogue, proxmox, check, clock, journal, problems, busy, guests, changed });
   const collectors = new Map<string, Collector<true>>();
   const turns = new Map<number, InTurn>();
   /** Monotonic; of each guest that was looked after. */

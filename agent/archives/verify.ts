@@ -17,6 +17,8 @@ export interface VerifyPorts {
   problems: Pick<Problems, 'raise' | 'clear' | 'list'>;
   /** A backup runs. */
   busy: () => boolean;
+  /** The enrolled guests: of others nothing is told. */
+  guests: () => readonly number[];
   changed: (vmid: number) => void;
 }
 
@@ -38,7 +40,7 @@ const groupsOf = (archives: readonly Archive[]): Map<number, Archive[]> => {
   return groups;
 };
 
-export const createVerifier = ({ catalogue, proxmox, check, clock, journal, problems, busy, changed }: VerifyPorts) => {
+export const createVerifier = ({ catalogue, proxmox, check, clock, journal, problems, busy, guests, changed }: VerifyPorts) => {
   const closing = new AbortController();
   const begun = clock.monotonic();
   let current: { volid: string; done: Promise<void> } | null = null;
@@ -121,9 +123,11 @@ export const createVerifier = ({ catalogue, proxmox, check, clock, journal, prob
   /** Raises and clears what the table says of every guest. */
   const judge = async (): Promise<void> => {
     const now = clock.now();
-    const damaged = groupsOf(await catalogue.damaged());
+    const present = new Set(guests());
+    const ofPresent = (archives: readonly Archive[]) => groupsOf(archives.filter(({ vmid }) => present.has(vmid)));
+    const damaged = ofPresent(await catalogue.damaged());
     const settled = clock.monotonic() - begun >= SETTLE_MS;
-    const late = groupsOf(settled ? (await catalogue.pending()).filter((archive) => isLate(archive, now)) : []);
+    const late = ofPresent(settled ? (await catalogue.pending()).filter((archive) => isLate(archive, now)) : []);
     for (const [vmid, archives] of damaged) problems.raise(damagedProblem(vmid, archives));
     for (const [vmid, archives] of late) {
       const why = archives.map(({ volid }) => setAside.get(volid)?.why).find(Boolean) ?? '';

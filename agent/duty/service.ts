@@ -63,6 +63,12 @@ export const createDuty = (ports: DutyPorts) => {
     return answer(vmid) ?? notDue(vmid, BEING_CHECKED);
   };
 
+  /** Nobody looks any more at a guest that was removed, so its problems end with it. */
+  const clearRemoved = (): void => {
+    const present = new Set<number | null>([null, ...enrolled()]);
+    for (const { code, vmid } of problems.list()) if (!present.has(vmid)) problems.clear(code, vmid);
+  };
+
   /** A problem of the prechecks ends with the next that passes, or with what waited for it. */
   const revisit = async (): Promise<void> => {
     for (const { vmid, decision } of looks.all()) {
@@ -83,6 +89,7 @@ export const createDuty = (ports: DutyPorts) => {
     );
     for (const { vmid, decision } of looks.all()) if (!decision.due) slot.done(vmid);
     for (const look of looks.all()) alarm(look);
+    clearRemoved();
   };
 
   const { tick, begin, close } = createRounds({

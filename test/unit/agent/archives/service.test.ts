@@ -279,6 +279,17 @@ describe('verification', () => {
     expect(codes()).toEqual([]);
   });
 
+  test('of a guest that was removed nothing is told any more', async () => {
+    const { archives, backup, settle, codes, world } = await setup({ check: stateOf('damaged') });
+    backup(NOON - HOUR);
+    await archives.tick();
+    await settle();
+    expect(codes()).toEqual(['archive-damaged 101']);
+    world.guests = [];
+    await archives.tick();
+    expect(codes()).toEqual([]);
+  });
+
   test('an archive that nobody read for a day is a problem, until somebody has', async () => {
     const { archives, backup, advance, codes, world, settle, problems } = await setup();
     backup(NOON - HOUR);

@@ -317,6 +317,17 @@ test('a target that is missing for hours: told at once, asked once a minute, no 
   expect(agent.problems.list()).toEqual([]);
 });
 
+test('the problems of a guest that is removed end with it', async () => {
+  const world = setup({ vmids: [101, 102] });
+  world.guestOf(102).verdict = refusal('guest-gone');
+  const agent = await world.startAgent();
+  await world.live(agent, 2 * DAY);
+  expect(agent.problems.list(102).map(({ code }) => code)).toEqual(expect.arrayContaining(['guest-gone', 'backup-overdue']));
+  world.host.guests.delete(102);
+  await world.live(agent, MINUTE);
+  expect(agent.problems.list(102)).toEqual([]);
+});
+
 test('a guest that Proxmox does not show: the others are backed up as ever', async () => {
   const world = setup({ vmids: [101, 102] });
   world.guestOf(102).verdict = refusal('guest-unreadable');
