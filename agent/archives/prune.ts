@@ -8,7 +8,7 @@ import type { Clock } from '#shared/clock';
 import type { Archive } from './archive.ts';
 import type { Catalogue } from './catalogue.ts';
 import { plausibility } from './plausible.ts';
-import { type Decision, decideRetention } from './retention.ts';
+import { type Decision, decideRetention, isOfFuture } from './retention.ts';
 import { implausibleProblem, size, stoppedProblem } from './words.ts';
 
 export interface PrunePorts {
@@ -45,14 +45,15 @@ export const createPruner = ({ catalogue, proxmox, clock, journal, problems, set
   /** Over the table, which must be that of a listing just made. */
   const plan = async (vmid: number, storage: string): Promise<PlanFacts> => {
     const archives = (await catalogue.ofGuest(vmid)).filter((archive) => archive.storage === storage);
-    const { missing } = plausibility(archives);
+    const now = clock.now();
+    const { missing } = plausibility(archives.filter((archive) => !isOfFuture(archive, now)));
     const lost = !isThere(archives, await catalogue.newestMade(vmid, storage));
     const reasons = [
       lost ? 'The archive of the newest backup is not in the storage.' : '',
       missing ? `The newest archive has only ${size(missing.sizeBytes)}; at least ${size(missing.leastBytes)} was expected.` : '',
     ];
     const stopped = reasons.filter(Boolean).join(' ');
-    return { vmid, storage, stopped, implausible: missing, decisions: decideRetention(archives, settings().retention) };
+    return { vmid, storage, stopped, implausible: missing, decisions: decideRetention(archives, settings().retention, now) };
   };
 
   const remove = async ({ archive, why }: Decision, who: Actor): Promise<void> => {

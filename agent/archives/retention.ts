@@ -117,16 +117,29 @@ const decideGroup = (group: readonly Archive[], retention: Retention): Decision[
 
 export const newestFirst = (a: Archive, b: Archive): number => b.createdAt - a.createdAt || (a.volid < b.volid ? 1 : -1);
 
+/** More than a clock that is only inexact, or than the hour that comes twice in autumn: Proxmox reads the time from the local one in the name. */
+const SKEW_MS = 2 * 3_600_000;
+
+/** Made while the host's clock was wrong. It would be the newest for years, and every new one would have to go for it. */
+export const isOfFuture = ({ createdAt }: Pick<Archive, 'createdAt'>, now: number): boolean => createdAt > now + SKEW_MS;
+
+/** Why an archive is none of retention's; empty where it is. */
+const setAside = (archive: Archive, now: number): string => {
+  if (archiveName(archive.volid) === null) return 'given a name of its own';
+  if (!isOurs(archive)) return 'not made by felhom';
+  return isOfFuture(archive, now) ? 'its date lies in the future' : '';
+};
+
 /** Containers and virtual machines count apart: a number may have been both. Newest first. */
-export const decideRetention = (archives: readonly Archive[], retention: Retention): Decision[] => {
+export const decideRetention = (archives: readonly Archive[], retention: Retention, now: number): Decision[] => {
   const kindOf = ({ volid }: Archive) => archiveName(volid)?.guest ?? '';
   const groups = new Map<string, Archive[]>();
-  const foreign: Decision[] = [];
+  const aside: Decision[] = [];
   for (const archive of [...archives].sort(newestFirst)) {
-    if (isOurs(archive)) groups.set(kindOf(archive), [...(groups.get(kindOf(archive)) ?? []), archive]);
-    else
-      foreign.push({ archive, keep: true, why: archiveName(archive.volid) ? 'not made by felhom' : 'given a name of its own' });
+    const why = setAside(archive, now);
+    if (why === '') groups.set(kindOf(archive), [...(groups.get(kindOf(archive)) ?? []), archive]);
+    else aside.push({ archive, keep: true, why });
   }
   const decided = [...groups.values()].flatMap((group) => decideGroup(group, retention));
-  return [...foreign, ...decided].sort((a, b) => newestFirst(a.archive, b.archive));
+  return [...aside, ...decided].sort((a, b) => newestFirst(a.archive, b.archive));
 };

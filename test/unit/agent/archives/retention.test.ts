@@ -51,7 +51,7 @@ test('1,000 random histories: it is Proxmox that chooses where nothing is protec
     const newest = [...history].sort(newestFirst)[0]?.volid;
     // The newest is kept by any retention that keeps anything.
     expect(theirs).not.toContain(newest);
-    expect(gone(decideRetention(history, retention)).sort()).toEqual(theirs.sort());
+    expect(gone(decideRetention(history, retention, NOON)).sort()).toEqual(theirs.sort());
     removed += theirs.length;
   }
   expect(removed).toBeGreaterThan(5000);
@@ -77,7 +77,7 @@ test('1,000 random histories: what can be trusted is always there, and no extra 
       protected: pick(false, false, false, false, true),
       ...pick({}, {}, {}, {}, {}, { jobId: null }),
     }));
-    const decisions = decideRetention(history, retention);
+    const decisions = decideRetention(history, retention, NOON);
     const there = kept(decisions);
     expect(decisions.map(({ archive }) => archive).sort(newestFirst)).toEqual([...history].sort(newestFirst));
     expect(decisions.every(({ why }) => why !== '')).toBe(true);
@@ -100,6 +100,7 @@ test('1,000 random histories: what can be trusted is always there, and no extra 
     const without = decideRetention(
       history.filter((one) => !isExtra(one)),
       retention,
+      NOON,
     );
     expect(there).toEqual(expect.arrayContaining(kept(without).filter((volid) => good.some((one) => one.volid === volid))));
 
@@ -110,7 +111,7 @@ test('1,000 random histories: what can be trusted is always there, and no extra 
       const newer = good.some(({ verification, createdAt }) => verification === 'ok' && createdAt > archive.createdAt);
       expect(keep).toBe(!newer);
     }
-    expect(there).toEqual(expect.arrayContaining(kept(decideRetention(history.filter(isFine), retention))));
+    expect(there).toEqual(expect.arrayContaining(kept(decideRetention(history.filter(isFine), retention, NOON))));
     removed += decisions.length - there.length;
   }
   expect(removed).toBeGreaterThan(5000);
@@ -119,7 +120,8 @@ test('1,000 random histories: what can be trusted is always there, and no extra 
 describe('reasons', () => {
   const days = (count: number, more: (day: number) => Partial<Archive> = () => ({})): Archive[] =>
     Array.from({ length: count }, (_, day) => archiveAt(NOON - day * DAY, more(day)));
-  const whys = (archives: readonly Archive[], retention: Retention) => decideRetention(archives, retention).map(({ why }) => why);
+  const whys = (archives: readonly Archive[], retention: Retention) =>
+    decideRetention(archives, retention, NOON).map(({ why }) => why);
 
   test('each says why', () => {
     expect(whys(days(4), { 'keep-last': 1, 'keep-daily': 2 })).toEqual([
@@ -141,25 +143,36 @@ describe('reasons', () => {
     ['renamed', { volid: 'bak:backup/vzdump-lxc-101-2026_11_17-12_00_00-before-the-move.tar.zst' }, 'given a name of its own'],
   ])('an old one that is %s stays', (_what, facts, why) => {
     const archives = days(5, (day) => (day === 4 ? facts : {}));
-    expect(decideRetention(archives, { 'keep-last': 1 }).at(-1)).toMatchObject({ keep: true, why });
+    expect(decideRetention(archives, { 'keep-last': 1 }, NOON).at(-1)).toMatchObject({ keep: true, why });
+  });
+
+  test('those that a wrong clock dated into the future stay, and no new one goes for them', () => {
+    const wrong = Array.from({ length: 3 }, (_, day) =>
+      archiveAt(NOON + (3000 + day) * DAY, { verification: 'ok', label: 'app' }),
+    );
+    const decisions = decideRetention([...days(3), ...wrong], { 'keep-last': 2 }, NOON);
+    expect(gone(decisions)).toEqual([volidAt(NOON - 2 * DAY)]);
+    expect(decisions[0]?.why).toBe('its date lies in the future');
+    // Time has come to them.
+    expect(gone(decideRetention([...days(3), ...wrong], { 'keep-last': 2 }, NOON + 4000 * DAY))).toHaveLength(4);
   });
 
   test('renamed ones stay, however many', () => {
     const names = (day: number) => ({ volid: `bak:backup/vzdump-lxc-101-keep-${day}.tar.zst`, format: '' });
-    expect(gone(decideRetention(days(4, names), { 'keep-last': 1 }))).toEqual([]);
+    expect(gone(decideRetention(days(4, names), { 'keep-last': 1 }, NOON))).toEqual([]);
   });
 
   test('a damaged one goes when a newer one is verified, and an extra one when there are two newer', () => {
     const archives = days(6, (day) =>
       day === 0 ? { verification: 'ok' } : day === 1 ? { verification: 'failed' } : { source: 'guest' },
     );
-    const decisions = decideRetention(archives, { 'keep-last': 5 });
+    const decisions = decideRetention(archives, { 'keep-last': 5 }, NOON);
     expect(decisions.map(({ keep }) => keep)).toEqual([true, false, true, true, false, false]);
     expect(decisions[5]?.why).toBe('the guest asked for it, and for 2 newer ones');
   });
 
   test('a number that was a virtual machine before counts apart', () => {
     const archives = days(4, (day) => (day > 1 ? { volid: volidAt(NOON - day * DAY, { kind: 'qemu', format: 'vma.zst' }) } : {}));
-    expect(decideRetention(archives, { 'keep-last': 1 }).map(({ keep }) => keep)).toEqual([true, false, true, false]);
+    expect(decideRetention(archives, { 'keep-last': 1 }, NOON).map(({ keep }) => keep)).toEqual([true, false, true, false]);
   });
 });

@@ -134,10 +134,23 @@ describe('after a backup', () => {
     expect(await archives.plan(101)).toMatchObject({ stopped: expect.stringContaining('has only') });
     expect(await archives.prune(101, { dryRun: false })).toMatchObject({ deleted: [] });
     expect(await archives.recentSizes(101)).toEqual([1_000_000, 1_000_000, 1_000_000]);
-    backup(NOON + DAY);
+    backup(NOON + HOUR);
     await archives.afterBackup(ended());
     expect(troubles()).toEqual([]);
     expect(world.deleted).toHaveLength(5);
+  });
+
+  test('one that a wrong clock dated into the future neither displaces the new ones nor hides a small one', async () => {
+    const { archives, backup, ended, world, codes } = await setup({ retention: { 'keep-last': 1 } });
+    backup(NOON + 3000 * DAY);
+    const old = backup(NOON - DAY).volid;
+    const fresh = backup(NOON - HOUR).volid;
+    await archives.afterBackup(ended());
+    expect(world.deleted).toEqual([old]);
+    expect(world.volumes.map(({ volid }) => volid)).toContain(fresh);
+    backup(NOON, { sizeBytes: 10 });
+    await archives.afterBackup(ended());
+    expect(codes()).toContain('archive-implausible 101');
   });
 
   test('an archive that is not in the storage stops everything', async () => {
