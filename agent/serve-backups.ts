@@ -44,7 +44,7 @@ export interface BackupParts {
 const ARCHIVES_TICK_MS = 10_000;
 
 export const composeBackups = ({ paths: { configDir, taskLogDir, lockFile }, ...parts }: BackupParts) => {
-  const { store, proxmox, proc, view, problems, clock, journal, settings, guests } = parts;
+  const { store, proxmox, proc, view, problems, clock, journal, hostId, settings, guests } = parts;
   const common = { store, proxmox, clock, journal, problems, settings };
   const cgroup = createGuestCgroup({ proc });
   const guestMounts = createGuestMounts({ cgroup, proc, run: runCommand });
@@ -60,9 +60,11 @@ export const composeBackups = ({ paths: { configDir, taskLogDir, lockFile }, ...
     leftovers: createLeftovers(runCommand),
     fileSize: createFileSize(runCommand),
     lockFile,
+    hostId,
   });
   const archives = createArchives({
     ...common,
+    hostId,
     check: createArchiveCheck({ clock }),
     busy: () => backups.running().length > 0,
     guests: () => guests().map(({ vmid }) => vmid),
@@ -85,7 +87,7 @@ export const composeBackups = ({ paths: { configDir, taskLogDir, lockFile }, ...
   const uptimeMs = async (): Promise<number> => Number.parseFloat(await proc.uptime()) * 1000;
   const duty = createDuty({
     ...common,
-    hostId: parts.hostId,
+    hostId,
     uptimeMs,
     localTime: createLocalTime(),
     guests,

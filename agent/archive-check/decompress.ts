@@ -18,6 +18,10 @@ const MAX_WORDS = 2000;
 /** A drive or a network that fails says nothing about the archive. */
 const unreadable = (detail: string) => new CheckEnded('unreadable', 'The archive could not be read.', detail);
 
+/** Any other failure to start one passes: too many processes, too little memory. */
+const notStarted = (path: string, error: unknown) =>
+  error instanceof Error && 'code' in error && error.code === 'ENOENT' ? missing(path, error) : unreadable(`${path}: ${error}`);
+
 const missing = (path: string, error: unknown) =>
   new CheckEnded('unsupported', 'The program that decompresses this archive is not installed on the host.', `${path}: ${error}`);
 
@@ -41,7 +45,9 @@ export async function* decompressed(data: AsyncIterable<Buffer>, how: Compressio
   child.stderr.on('data', (text: Buffer) => {
     words = (words + text.toString()).slice(0, MAX_WORDS);
   });
-  const ended = (once(child, 'close') as Promise<[number | null, string | null]>).catch((error: unknown) => missing(path, error));
+  const ended = (once(child, 'close') as Promise<[number | null, string | null]>).catch((error: unknown) =>
+    notStarted(path, error),
+  );
   // A program that gives up early closes its end: its exit status tells why.
   const fed = pipeline(data, child.stdin).catch((error: unknown) => (error instanceof CheckEnded ? error : undefined));
   try {

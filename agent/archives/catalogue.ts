@@ -33,7 +33,7 @@ interface ArchiveRow {
 }
 
 /** What agent/backups writes into the notes; somebody may have added words. */
-const NOTE = /(?:^|\s)felhom job ([0-9a-f-]{36})(?:\s|$)/;
+const NOTE = /(?:^|\s)felhom job ([0-9a-f-]{36})(?: host (\S+))?(?:\s|$)/;
 
 /** A job's label may be made better or worse after its end: the job's own counts. */
 const SELECT = `
@@ -74,14 +74,15 @@ const archiveOf = (row: ArchiveRow): Archive => ({
   provenAt: row.proven_at,
 });
 
-/** The job that made an archive: the one that names it, or that its note names. */
+/** The job that made an archive: the one that names it, or that its note names. A note of a job that is not known must name this host. */
 const jobOf = (
   volume: BackupVolume,
   jobs: readonly JobRow[],
+  hostId: string,
 ): Pick<Archive, 'jobId' | 'source'> & { row: JobRow | undefined } => {
-  const noted = NOTE.exec(volume.notes)?.[1];
+  const [, noted, host] = NOTE.exec(volume.notes) ?? [];
   const row = jobs.find(({ archive }) => archive === volume.volid) ?? jobs.find(({ job_id }) => job_id === noted);
-  return { jobId: row?.job_id ?? noted ?? null, source: row?.source ?? 'unknown', row };
+  return { jobId: row?.job_id ?? (host === hostId ? noted : null) ?? null, source: row?.source ?? 'unknown', row };
 };
 
 /** Verified once and gone for a while, as with a drive that was unplugged: it need not be read again. */
@@ -100,12 +101,12 @@ const firstVerdict = (
 
 export type Catalogue = ReturnType<typeof createCatalogue>;
 
-export const createCatalogue = (store: Store) => {
+export const createCatalogue = (store: Store, hostId: string) => {
   const select = async (rest: string, ...values: SqlValue[]): Promise<Archive[]> =>
     (await store.all<ArchiveRow>(`${SELECT} ${rest}`, values)).map(archiveOf).sort(newestFirst);
 
   const upsert = (storage: string, vmid: number, volume: BackupVolume, jobs: readonly JobRow[], now: number): Statement => {
-    const { jobId, source, row } = jobOf(volume, jobs);
+    const { jobId, source, row } = jobOf(volume, jobs, hostId);
     const { verification, verifiedAt } = firstVerdict(volume, row, now);
     const isElsewhere = isVerifiedElsewhere(archiveName(volume.volid)?.format ?? '');
     return {

@@ -31,6 +31,7 @@ export interface ArchivePorts {
   journal: Journal;
   problems: Pick<Problems, 'raise' | 'clear' | 'list'>;
   settings: () => AgentConfig['backup'];
+  hostId: string;
   check: ArchiveCheck;
   /** A backup runs. */
   busy: () => boolean;
@@ -53,10 +54,21 @@ const LOOK_APART_MS = 60_000;
 const FIRST_VMID = 100;
 
 export const createArchives = (ports: ArchivePorts) => {
-  const { store, proxmox, clock, journal, problems, settings, check, busy, guests, onChange: changed = () => {} } = ports;
-  const catalogue = createCatalogue(store);
+  const { store, proxmox, clock, journal, problems, settings, hostId, check, busy, guests, onChange: changed = () => {} } = ports;
+  const catalogue = createCatalogue(store, hostId);
   const pruner = createPruner({ catalogue, proxmox, clock, journal, problems, settings });
-  const verifier = createVerifier({ catalogue, proxmox, check, clock, journal, problems, busy, guests, changed });
+  const verifier = createVerifier({
+    catalogue,
+    storage: () => settings().storage,
+    proxmox,
+    check,
+    clock,
+    journal,
+    problems,
+    busy,
+    guests,
+    changed,
+  });
   const collectors = new Map<string, Collector<true>>();
   const turns = new Map<number, InTurn>();
   /** Monotonic; of each guest that was looked after. */

@@ -10,6 +10,8 @@ import { damagedProblem, lateProblem } from './words.ts';
 
 export interface VerifyPorts {
   catalogue: Catalogue;
+  /** In use; one of former days may be gone with its archives unread. */
+  storage: () => string;
   proxmox: Pick<Proxmox, 'volumeInfo'>;
   check: ArchiveCheck;
   clock: Clock;
@@ -40,7 +42,18 @@ const groupsOf = (archives: readonly Archive[]): Map<number, Archive[]> => {
   return groups;
 };
 
-export const createVerifier = ({ catalogue, proxmox, check, clock, journal, problems, busy, guests, changed }: VerifyPorts) => {
+export const createVerifier = ({
+  catalogue,
+  storage,
+  proxmox,
+  check,
+  clock,
+  journal,
+  problems,
+  busy,
+  guests,
+  changed,
+}: VerifyPorts) => {
   const closing = new AbortController();
   const begun = clock.monotonic();
   let current: { volid: string; done: Promise<void> } | null = null;
@@ -127,7 +140,9 @@ export const createVerifier = ({ catalogue, proxmox, check, clock, journal, prob
     const ofPresent = (archives: readonly Archive[]) => groupsOf(archives.filter(({ vmid }) => present.has(vmid)));
     const damaged = ofPresent(await catalogue.damaged());
     const settled = clock.monotonic() - begun >= SETTLE_MS;
-    const late = ofPresent(settled ? (await catalogue.pending()).filter((archive) => isLate(archive, now)) : []);
+    const late = ofPresent(
+      settled ? (await catalogue.pending()).filter((archive) => archive.storage === storage() && isLate(archive, now)) : [],
+    );
     for (const [vmid, archives] of damaged) problems.raise(damagedProblem(vmid, archives));
     for (const [vmid, archives] of late) {
       const why = archives.map(({ volid }) => setAside.get(volid)?.why).find(Boolean) ?? '';

@@ -22,12 +22,14 @@ export const outcomeOf = (exitstatus: string, lastLine: string): Outcome => {
   return { ok: false, exitstatus: rest || exitstatus };
 };
 
-/** What the archive carries, so that it can be told whose it is. */
-export const noteOf = ({ jobId }: Pick<Job, 'jobId'>): string => `felhom job ${jobId}`;
+const jobNote = ({ jobId }: Pick<Job, 'jobId'>): string => `felhom job ${jobId}`;
+
+/** What the archive carries, so that it can be told whose it is: hosts that share a storage may have guests of one number. */
+export const noteOf = (job: Pick<Job, 'jobId'>, hostId: string): string => `${jobNote(job)} host ${hostId}`;
 
 export const archiveOf = (volumes: readonly BackupVolume[], job: Job, name: string): BackupVolume | undefined =>
   volumes.find(({ volid }) => name !== '' && volid === volidOf(job.storage, name)) ??
-  volumes.find(({ notes }) => notes.includes(noteOf(job)));
+  volumes.find(({ notes }) => notes.includes(jobNote(job)));
 
 /** As vzdump names it (PVE/VZDump.pm, `$task->{volid}`). */
 export const volidOf = (storage: string, name: string): string => `${storage}:backup/${name}`;

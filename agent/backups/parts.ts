@@ -43,6 +43,8 @@ export interface BackupPorts {
   fileSize: (path: string) => Promise<number | null>;
   /** vzdump's, one for the node. */
   lockFile: string;
+  /** Goes into the archives' notes. */
+  hostId: string;
   problems: Pick<Problems, 'raise' | 'clear'>;
   clock: Clock;
   journal: Journal;

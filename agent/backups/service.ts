@@ -73,7 +73,7 @@ export const createBackups = (ports: BackupPorts): Backups => {
       const jobId = randomUUID();
       const job = newJob({ jobId, vmid, source, requestId, storage, configDigest, createdAt: clock.now() });
       await book.add(job);
-      carry(job, { vmid, storage, mode, compress, notes: noteOf(job) });
+      carry(job, { vmid, storage, mode, compress, notes: noteOf(job, ports.hostId) });
       return job;
     });
 

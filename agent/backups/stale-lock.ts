@@ -62,7 +62,7 @@ export const createStaleLock = (ports: StaleLockPorts) => {
     const type = await lockedHere(vmid);
     if (type === null || isBusy()) return false;
     await audit('stale-lock-found', { vmid, lock: 'backup' });
-    await run('flock', ['-n', lockFile, UNLOCK[type], 'unlock', String(vmid)]);
+    await run('flock', ['-n', '-F', lockFile, UNLOCK[type], 'unlock', String(vmid)]);
     await audit('stale-lock-removed', { vmid, lock: 'backup' });
     journal('notice', 'A lock that an interrupted backup had left on a guest was removed.', { vmid });
     return true;

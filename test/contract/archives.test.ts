@@ -14,6 +14,8 @@ import { openStore, type Store } from '#agent/ports/store';
 import { BACKUP_STORAGE, type DemoHost, startDemoHost } from '../demo/host.ts';
 import { hasZstd } from '../unit/agent/archive-check/make.ts';
 
+const HOST = 'pve1-k3v7q2m5xw8r4t6y9zbc';
+
 const dir = mkdtempSync(join(tmpdir(), 'felhom-archives-'));
 const compress = hasZstd ? 'zstd' : 'gzip';
 let host: DemoHost;
@@ -48,6 +50,7 @@ beforeAll(async () => {
   store = await openStore(join(dir, 'state.db'));
   problems = await loadProblems({ store, clock: systemClock, journal: () => {} });
   archives = createArchives({
+    hostId: HOST,
     store,
     proxmox,
     clock: systemClock,
@@ -78,7 +81,7 @@ const backup = async (vmid: number): Promise<string> => {
     storage: BACKUP_STORAGE,
     mode: 'snapshot',
     compress,
-    notes: `felhom job ${JOB(jobs)}`,
+    notes: `felhom job ${JOB(jobs)} host ${HOST}`,
   });
   await host.pve.taskEnded(upid);
   expect(await proxmox.taskStatus(upid)).toMatchObject({ exitstatus: 'OK' });

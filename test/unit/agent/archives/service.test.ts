@@ -25,6 +25,18 @@ describe('the list', () => {
     expect(backups[0]).toMatchObject({ age_seconds: 24 * 3600, size_bytes: 1_000_000, protected: false, proven_at: null });
   });
 
+  test("another host's archive of a guest of the same number is neither counted nor deleted", async () => {
+    const { archives, backup, ended, world } = await setup({ retention: { 'keep-last': 1 } });
+    const foreign = backup(NOON - 3 * DAY, { job: false, notes: `felhom job ${jobId(99)} host another-1a2b3c` });
+    const old = backup(NOON - 2 * DAY, { job: false });
+    backup(NOON - DAY, { job: false, notes: `felhom job ${jobId(98)}` });
+    backup(NOON);
+    await archives.afterBackup(ended());
+    expect(world.deleted).toEqual([old.volid]);
+    const { archives: all } = await archives.prune(101, { dryRun: true });
+    expect(all.find(({ volid }) => volid === foreign.volid)).toMatchObject({ keep: true });
+  });
+
   test("a job's label that is made better later is shown at once", async () => {
     const { archives, backup, run } = await setup();
     const { jobId: id } = backup(NOON - DAY);

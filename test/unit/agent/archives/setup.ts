@@ -61,6 +61,9 @@ const memoryStore = () => {
   return { store, database };
 };
 
+/** This host. */
+export const HOST = 'pve1-k3v7q2m5xw8r4t6y9zbc';
+
 export const setup = async ({
   retention = { 'keep-last': 3 } as Retention,
   check: finding = {} as Partial<CheckResult>,
@@ -120,6 +123,7 @@ export const setup = async ({
 
   const start = () =>
     createArchives({
+      hostId: HOST,
       store,
       proxmox,
       clock: time.clock,
@@ -153,7 +157,7 @@ export const setup = async ({
       vmid,
       sizeBytes: 1_000_000,
       ctime: Math.floor(ms / 1000),
-      notes: `felhom job ${jobId(jobs)}`,
+      notes: `felhom job ${jobId(jobs)} host ${HOST}`,
       protected: false,
       format: 'tar.zst',
       verification: null,

@@ -76,7 +76,7 @@ export const runHistory = async (seed: number): Promise<{ wrong: string[]; done:
     const noted = node.volumes.some(({ notes }) => notes !== '' && notes === task.request.notes);
     return (told === 'OK' || told.startsWith('WARNINGS')) && (noted || unlisted);
   };
-  const taskOf = (jobId: unknown) => node.tasks.filter(({ request }) => request.notes === `felhom job ${jobId}`);
+  const taskOf = (jobId: unknown) => node.tasks.filter(({ request }) => request.notes === `felhom job ${jobId} host host-1`);
 
   /** What must hold at every moment. */
   const check = (when: string) => {

@@ -359,6 +359,7 @@ export const setup = ({ minIntervalMs = HOUR, startPreempts = false } = {}) => {
       proxmox: proxmox(alive),
       taskLog: taskLog(alive),
       problems,
+      hostId: 'host-1',
       settings: () => settings,
     };
     const backups = createBackups(all);

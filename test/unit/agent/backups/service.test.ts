@@ -37,7 +37,12 @@ test('a backup from its start to its archive', async () => {
     progress_estimated: false,
     upid: node.tasks[0]?.upid,
   });
-  expect(node.tasks[0]?.request).toMatchObject({ vmid: 101, storage: 'bak', mode: 'snapshot', notes: `felhom job ${job_id}` });
+  expect(node.tasks[0]?.request).toMatchObject({
+    vmid: 101,
+    storage: 'bak',
+    mode: 'snapshot',
+    notes: `felhom job ${job_id} host host-1`,
+  });
   const startedAt = Date.UTC(2026, 10, 21, 22, 30);
   expect(await agent.record(101)).toMatchObject({
     lastGood: { jobId: job_id, source: 'schedule', configDigest: 'd1' },

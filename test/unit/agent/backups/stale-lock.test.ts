@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { HOUR, setup } from './harness.ts';
 
-const UNLOCK = 'flock -n /var/run/vzdump.lock /usr/sbin/pct unlock 101';
+const UNLOCK = 'flock -n -F /var/run/vzdump.lock /usr/sbin/pct unlock 101';
 
 const locked = async (lock = 'backup') => {
   const all = setup();
