@@ -16,6 +16,8 @@ export interface CheckPorts {
 const KEPT_MS = 60_000;
 /** So long a refusal may last before somebody is told. */
 const TOLD_AFTER_MS = 15 * 60_000;
+/** So long refused, a guest is so in a minute too: it may have been moved to another server for good. */
+const LASTING_MS = 60 * 60_000;
 /** A problem that stands is looked at again, also while nothing is due. */
 const REVISIT_MS = 10 * 60_000;
 
@@ -110,8 +112,12 @@ export const createChecks = ({ prechecks, problems, clock }: CheckPorts) => {
     },
     /** What refuses this guest, or the host as a whole, as far as is known. */
     refusal: (vmid: number): Refusal | null => ofHost?.refusal ?? ownRefusal(vmid),
-    /** It is time to look again whether it still holds. */
-    isRefusalOld: (vmid: number): boolean => !isRecent(ofHost?.at ?? lastOf(vmid)),
+    /** It is time to look again whether it still holds: every minute, for one guest's own that lasts every ten. */
+    isRefusalOld: (vmid: number): boolean => {
+      if (ofHost !== null) return !isRecent(ofHost.at);
+      const since = refused.get(vmid)?.since ?? clock.monotonic();
+      return !isRecent(lastOf(vmid), isRecent(since, LASTING_MS) ? KEPT_MS : REVISIT_MS);
+    },
     /** When it was last checked, however that went. */
     agoMs: (vmid: number): number => clock.monotonic() - lastOf(vmid),
     /** A problem of this guest, or of the host, stands and was not looked at for a while. */

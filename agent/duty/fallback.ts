@@ -46,10 +46,11 @@ export const createFallback = (parts: FallbackParts) => {
   const { backups, journal, looks, checks, slot, turns, statuses, starts } = parts;
   const isStillCurrent = createStillCurrent(parts);
 
-  /** One whose refusal may have ended. */
+  /** One whose refusal may have ended: who was not asked for longest, so that each comes round, however many are refused. */
   const askAgain = async (): Promise<void> => {
-    const refused = turns.dueInOrder().find(({ vmid }) => checks.refusal(vmid) !== null && checks.isRefusalOld(vmid));
-    if (refused !== undefined) await checks.run(refused.vmid);
+    const refused = turns.dueInOrder().filter(({ vmid }) => checks.refusal(vmid) !== null && checks.isRefusalOld(vmid));
+    const [next] = refused.sort((a, b) => checks.agoMs(b.vmid) - checks.agoMs(a.vmid));
+    if (next !== undefined) await checks.run(next.vmid);
   };
 
   return async (): Promise<void> => {

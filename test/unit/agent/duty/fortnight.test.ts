@@ -70,3 +70,17 @@ test('a guest that cannot be backed up never keeps the others waiting', async ()
     ...['backup-overdue 101', 'backup-overdue 102', 'guest-absent 103', 'guest-elsewhere 102', 'guest-locked 101'],
   ]);
 });
+
+test('however many cannot be backed up, one that can be again is found, and Proxmox is left in peace', async () => {
+  const vmids = Array.from({ length: 12 }, (_, index) => 101 + index);
+  const world = setup({ vmids });
+  for (const vmid of vmids) world.guestOf(vmid).verdict = refusal('guest-elsewhere');
+  const agent = await world.startAgent();
+  await world.live(agent, 2 * HOUR);
+  const checked = world.host.checks.length;
+  await world.live(agent, HOUR);
+  expect((world.host.checks.length - checked) / 60).toBeLessThan(1.5);
+  world.guestOf(112).verdict = {};
+  await world.live(agent, HOUR / 4);
+  expect(world.host.jobs).toMatchObject([{ vmid: 112, state: 'done' }]);
+});
