@@ -5,7 +5,7 @@ export interface JobRecord {
   /** The data of the newest good backup, whosever it is, is no younger than this. */
   lastGoodAt: number | null;
   lastGood: Job | null;
-  /** The newest start, ours or not. */
+  /** The newest start, ours or not; without those of others that failed, for they may come again and again. */
   lastStartAt: number | null;
   /**
    * Start of the newest one that answers the schedule: a good one that the guest did not ask for by itself, or one that somebody
@@ -28,6 +28,7 @@ const LAST = 100;
 const GOOD = 3;
 
 const isGood = ({ state }: Job): boolean => state === 'done';
+const isOthersFailure = ({ state, source }: Job): boolean => state === 'failed' && source === 'proxmox';
 const isAnswer = (job: Job): boolean =>
   (isGood(job) && job.source !== 'guest') || (job.state === 'failed' && job.failure === 'cancelled');
 
@@ -39,7 +40,7 @@ export const recordOf = (jobs: readonly Job[], now: number): JobRecord => {
   return {
     lastGood,
     lastGoodAt: lastGood && dataSince(lastGood),
-    lastStartAt: jobs.at(-1)?.createdAt ?? null,
+    lastStartAt: jobs.findLast((job) => !isOthersFailure(job))?.createdAt ?? null,
     answeredAt: jobs.findLast(isAnswer)?.createdAt ?? null,
     failures: since
       .filter(({ state, source }) => state === 'failed' && source !== 'proxmox')

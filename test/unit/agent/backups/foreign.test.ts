@@ -64,7 +64,8 @@ describe('one guest', () => {
     expect(rows()).toMatchObject([
       { state: 'failed', failure: 'task-failed', error: expect.stringContaining(words), label: null },
     ]);
-    expect(await agent.record(101)).toMatchObject({ lastGood: null, failures: [], lastStartAt: expect.any(Number) });
+    // However often it fails, felhom's own is not put off.
+    expect(await agent.record(101)).toMatchObject({ lastGood: null, failures: [], lastStartAt: null });
   });
 
   test('that vzdump itself gave up is not good, whatever the task says', async () => {

@@ -84,3 +84,18 @@ test('however many cannot be backed up, one that can be again is found, and Prox
   await world.live(agent, HOUR / 4);
   expect(world.host.jobs).toMatchObject([{ vmid: 112, state: 'done' }]);
 });
+
+test("somebody else's job that fails every half an hour puts off no backup", async () => {
+  const world = setup();
+  world.hadBackup(101, 20 * HOUR);
+  const agent = await world.startAgent();
+  let minutes = 0;
+  const fail = () => {
+    minutes += 1;
+    if (minutes % 30 !== 0) return;
+    const job = world.hadBackup(101, 0, { source: 'proxmox', state: 'failed', failure: 'task-failed' });
+    job.archive = '';
+  };
+  await world.live(agent, 3 * DAY, fail, MINUTE);
+  expect(world.host.jobs.filter(({ source }) => source === 'agent')).toHaveLength(3);
+});
