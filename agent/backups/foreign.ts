@@ -104,6 +104,8 @@ export const createForeign = (ports: ForeignPorts) => {
       const job = await adopt(task, vmid);
       if (job) adopted.set(vmid, job);
     };
+    const notTaken = (error: unknown): void =>
+      journal('warning', 'A backup that felhom did not start is not counted.', { upid: task.upid, why: String(error) });
     const takeSoon = (vmid: number): void => {
       if (tried.has(vmid)) return;
       tried.add(vmid);
@@ -124,7 +126,8 @@ export const createForeign = (ports: ForeignPorts) => {
     });
     await adopting;
     if (ended === null) return;
-    for (const vmid of facts.sections.keys()) if (task.id === '') await take(vmid);
+    // One that cannot be taken over never keeps the others from their end.
+    for (const vmid of facts.sections.keys()) if (task.id === '') await take(vmid).catch(notTaken);
     for (const job of adopted.values()) await end(task, job, facts, ended);
     settled.add(task.upid);
   };

@@ -341,3 +341,20 @@ test('a full disk hides none for good', async () => {
   await advance(1000);
   expect(jobs()).toEqual([[101, 'proxmox', 'running', null, '']]);
 });
+
+test('a guest of a run that cannot be recorded keeps the others from nothing', async () => {
+  const { agent, node, advance, fault, jobs } = await begun();
+  const task = node.addTask('', ROOT);
+  node.writeTo(task, ...logOf([[101, '']]));
+  await agent.watchForeign([101, 102]);
+  await advance(1000);
+  fault.full = true;
+  node.writeTo(task, ...logOf([[102, '']]).slice(1), 'TASK OK');
+  node.endTask(task, 'OK');
+  await advance(10_000);
+  expect(agent.running()).toEqual([]);
+  fault.full = false;
+  await advance(10_000);
+  expect(jobs()).toEqual([[101, 'proxmox', 'done', 'crash', archiveOf(101)]]);
+  await expect(agent.start(102)).resolves.toMatchObject({ phase: 'running' });
+});
