@@ -83,7 +83,9 @@ export const createCarrier = (ports: CarryPorts) => {
   };
 
   const finish = async (job: Job, facts: LogFacts, ended: TaskEnd): Promise<void> => {
-    await freeze.release(job);
+    // One that never came to its guest froze nothing: whoever did knows why.
+    const untouched = ended.whole && facts.lines > 0 && facts.guest === null;
+    if (!untouched) await freeze.release(job);
     const ending = await judge(job, facts, ended);
     if (closing.aborted) return;
     const last = await end(job, ending, facts, ended.exitstatus ?? 'no such task');

@@ -76,9 +76,15 @@ export const createParts = (ports: BackupPorts) => {
     void run.finally(() => carried.delete(run));
   };
 
+  /** Where the node's own list cannot be read Proxmox is asked. */
+  const tasksHere = async (): Promise<string[]> => {
+    const here = await taskIndex.read();
+    if (here !== null) return here.filter(({ running }) => running).map(({ upid }) => upid);
+    return (await proxmox.runningVzdump().catch(() => [])).map(({ upid }) => upid);
+  };
   const isBusy = async (vmid: number): Promise<boolean> =>
-    ((await taskIndex.read()) ?? []).some(({ upid, running }) => {
-      const task = running ? parseUpid(upid) : null;
+    (await tasksHere()).some((upid) => {
+      const task = parseUpid(upid);
       const mayTouch = task?.id === String(vmid) || (task?.type === 'vzdump' && task.id === '');
       return mayTouch && !book.running().some((job) => job.upid === upid);
     });

@@ -205,6 +205,26 @@ describe('left frozen', () => {
     expect([all.node.thawed, all.rows()[0]?.state]).toEqual([[], 'failed']);
   });
 
+  test("nor while somebody else's backup may have frozen it, where the list of tasks cannot be read", async () => {
+    const all = await begun();
+    all.node.write(...ONE_VOLUME.slice(0, POINT));
+    all.node.frozen.set(101, true);
+    all.node.end('unexpected status');
+    all.node.addTask('', 'root@pam');
+    all.node.indexGone = true;
+    await all.advance(10_000);
+    expect([all.node.thawed, all.rows()[0]?.state]).toEqual([[], 'failed']);
+  });
+
+  test('nor by somebody on purpose, while the backup did not even come to it', async () => {
+    const all = await begun();
+    all.node.frozen.set(101, true);
+    all.node.write("ERROR: can't acquire lock '/var/run/vzdump.lock' - got timeout");
+    all.node.end('unexpected status');
+    await all.advance(10_000);
+    expect([all.node.thawed, all.rows()[0]?.state]).toEqual([[], 'failed']);
+  });
+
   test('nor when it was frozen for a moment only', async () => {
     const all = await begun();
     all.node.write(...ONE_VOLUME.slice(0, POINT));
