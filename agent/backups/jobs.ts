@@ -75,6 +75,8 @@ const NAMES = Object.keys(COLUMNS) as Column[];
 const SELECT = `SELECT ${NAMES.join(', ')}, warnings FROM backup_jobs`;
 /** In the order they were written: the clock may have jumped. */
 const NEWEST = 'ORDER BY rowid DESC LIMIT 1';
+/** The index leaves out rows without a task, and is used only where the question does so too. */
+const OF_TASK = "upid = ? AND upid <> ''";
 const UNFINISHED = "state IN ('intent', 'running')";
 
 const jobOf = (row: Row): Job => {
@@ -155,8 +157,8 @@ export const createJobs = (store: Store) => {
         ORDER BY rowid`,
         ...[vmid, last, vmid],
       ),
-    knowsTask: async (upid: string): Promise<boolean> => (await select('WHERE upid = ? LIMIT 1', upid)).length > 0,
+    knowsTask: async (upid: string): Promise<boolean> => (await select(`WHERE ${OF_TASK} LIMIT 1`, upid)).length > 0,
     /** Several guests may share one task that is not ours. */
-    ofTask: (upid: string): Promise<Job[]> => select('WHERE upid = ? ORDER BY rowid', upid),
+    ofTask: (upid: string): Promise<Job[]> => select(`WHERE ${OF_TASK} ORDER BY rowid`, upid),
   };
 };
