@@ -78,7 +78,7 @@ export const createOccurrences = ({ store, proxmox, clock, journal, localTime, d
     const known = kept.get(schedule);
     if (known === undefined) return true;
     const now = clock.now();
-    const ahead = known.moments.filter((at) => at > known.askedAt);
+    const ahead = known.delayed.filter((at) => at > known.askedAt);
     const half = ahead[Math.floor(ahead.length / 2)];
     return (
       now < known.askedAt - SKEW_MS ||
@@ -94,15 +94,23 @@ export const createOccurrences = ({ store, proxmox, clock, journal, localTime, d
     const now = clock.now();
     const before = kept.get(schedule);
     // Moments not yet acted on are still to come. In another zone, what the guest missed by the change is to be seen.
-    const from = now - delayMs - (before !== undefined && before.zone !== name ? DAY_MS : 0);
-    const local = (await proxmox.analyzeSchedule(schedule, Math.floor(from / 1000))).map((at) => at * 1000);
-    const moments = await completed(schedule, name, from, local);
+    const ahead = now - delayMs;
+    const from = ahead - (before !== undefined && before.zone !== name ? DAY_MS : 0);
+    const moments = await named(schedule, name, from);
+    // A frequent schedule's hundred of that day are over before today's begin.
+    const over = from < ahead && (moments.at(-1) ?? ahead) < ahead;
+    if (over) moments.push(...(await named(schedule, name, ahead)));
     const all = merged(before?.moments ?? [], moments, from, PAST);
     keep(schedule, { askedAt: now, zone: name, moments: all });
     await store.write({
       sql: 'INSERT OR REPLACE INTO schedules (schedule, asked_at, timezone, occurrences) VALUES (?, ?, ?, ?)',
       values: [schedule, now, name, JSON.stringify(all)],
     });
+  };
+
+  const named = async (schedule: string, name: string, from: number): Promise<number[]> => {
+    const local = (await proxmox.analyzeSchedule(schedule, Math.floor(from / 1000))).map((at) => at * 1000);
+    return completed(schedule, name, from, local);
   };
 
   /** A second question that fails leaves the first answer as it is. */

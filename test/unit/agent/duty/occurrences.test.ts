@@ -5,7 +5,7 @@ import { ProxmoxError } from '#agent/ports/proxmox';
 import { DAY, HOUR, MINUTE, moments, NOON, setup } from './harness.ts';
 import { intlTime } from './intl.ts';
 
-const start = ({ schedule = '04:15', zone = 'UTC' } = {}) => {
+const start = ({ schedule = '04:15', zone = 'UTC', delayMs = 0 } = {}) => {
   const { clock, store, pass, setWall } = setup();
   const host = { asked: [] as string[], zone, away: false, utcFails: false };
   const answer = async <T>(what: string, value: () => T): Promise<T> => {
@@ -21,7 +21,7 @@ const start = ({ schedule = '04:15', zone = 'UTC' } = {}) => {
       }),
     timezone: () => answer('zone', () => host.zone),
   };
-  const restart = () => createOccurrences({ store, proxmox, clock, journal: () => {}, localTime: intlTime, delayMs: 0 });
+  const restart = () => createOccurrences({ store, proxmox, clock, journal: () => {}, localTime: intlTime, delayMs });
   let occurrences = restart();
   return {
     host,
@@ -33,6 +33,7 @@ const start = ({ schedule = '04:15', zone = 'UTC' } = {}) => {
     },
     refresh: () => occurrences.refresh([schedule]),
     kept: () => occurrences.of(schedule)?.moments ?? null,
+    delayed: () => occurrences.of(schedule)?.delayed ?? null,
     trouble: () => occurrences.trouble(schedule),
     schedule: () => host.asked.filter((what) => what === schedule).length,
   };
@@ -137,5 +138,30 @@ test('where the question for skipped times fails, the first answer stands', asyn
   list.host.utcFails = true;
   await list.refresh();
   expect(list.kept()).toHaveLength(100);
+  expect(list.trouble()).toBeNull();
+});
+
+test.each([
+  ['*:*:0/30', 55 * MINUTE],
+  ['*:*', 59 * MINUTE],
+  ['*:0/5', 30 * MINUTE],
+])('%s, acted on %i ms later: there is a moment to come, always', async (schedule, delayMs) => {
+  const list = start({ schedule, delayMs });
+  await list.refresh();
+  for (let tick = 0; tick < 3 * 60; tick += 1) {
+    list.pass(MINUTE);
+    await list.refresh();
+    expect(list.delayed()?.at(-1)).toBeGreaterThan(list.clock.now());
+  }
+  expect(list.host.asked.length).toBeLessThan(3 * 20);
+});
+
+test('another zone for a frequent schedule: its moments to come are known at once', async () => {
+  const list = start({ schedule: '*:0/5' });
+  await list.refresh();
+  list.host.zone = 'Europe/Budapest';
+  list.pass(HOUR);
+  await list.refresh();
+  expect(list.kept()?.filter((at) => at > list.clock.now())).toHaveLength(100);
   expect(list.trouble()).toBeNull();
 });
