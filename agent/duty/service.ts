@@ -44,7 +44,7 @@ export const createDuty = (ports: DutyPorts) => {
     settle(vmid);
     statuses.expire();
   });
-  const starts = createStarts({ ...ports, looks, checks, slot, enrolled, settle });
+  const starts = createStarts({ ...ports, looks, checks, slot, turns, enrolled, settle });
 
   const answer = (vmid: number): BackupDue | null => {
     const reason = turns.hindrance(vmid);

@@ -2,6 +2,7 @@
 import type { Job, JobSource } from '#agent/backups/jobs';
 import { startedView } from '#agent/backups/view';
 import { createTurn } from '#agent/turn';
+import { sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { BackupStarted, StartBackup } from '#shared/wire/backups';
 import type { Checks, Passed } from './checks.ts';
@@ -10,12 +11,15 @@ import type { Looks } from './looks.ts';
 import type { DutyPorts } from './ports.ts';
 import { refusalError } from './refusal.ts';
 import type { Slot } from './slot.ts';
-import { ELSEWHERE, OTHERS_TURN } from './turns.ts';
+import { ELSEWHERE, OTHERS_TURN, type Turns } from './turns.ts';
+
+const START_PATIENCE_MS = 8000;
 
 export interface StartParts extends Pick<DutyPorts, 'backups' | 'problems' | 'clock' | 'journal'> {
   looks: Pick<Looks, 'take'>;
   checks: Pick<Checks, 'run'>;
   slot: Pick<Slot, 'offer'>;
+  turns: Pick<Turns, 'queue'>;
   enrolled: () => readonly number[];
   /** Nothing that was known of the guest's turn holds any more. */
   settle: (vmid: number) => void;
@@ -23,18 +27,19 @@ export interface StartParts extends Pick<DutyPorts, 'backups' | 'problems' | 'cl
 
 export type Starts = ReturnType<typeof createStarts>;
 
-export const createStarts = ({ backups, problems, clock, journal, looks, checks, slot, enrolled, settle }: StartParts) => {
+export const createStarts = (parts: StartParts) => {
+  const { backups, problems, clock, journal, looks, checks, slot, turns, enrolled, settle } = parts;
   const limits = createLimits(clock);
   /** Two starts at once never see the slot free both. */
   const inTurn = createTurn();
 
   const runningOf = (vmid: number): Job | undefined => backups.running().find((job) => job.vmid === vmid);
 
+  const notYourTurn = () => new FelhomError('backup-slot-busy', `${OTHERS_TURN} Try again in a few minutes.`);
   const requireFree = (vmid: number): void => {
     const offer = slot.offer();
     if (backups.running().length > 0) throw new FelhomError('backup-slot-busy', `${ELSEWHERE} Try again when it is done.`);
-    if (offer !== null && offer.vmid !== vmid)
-      throw new FelhomError('backup-slot-busy', `${OTHERS_TURN} Try again in a few minutes.`);
+    if (offer !== null && offer.vmid !== vmid) throw notYourTurn();
   };
 
   /** Not longer ago than a minute. */
@@ -42,6 +47,18 @@ export const createStarts = ({ backups, problems, clock, journal, looks, checks,
     const verdict = await checks.run(vmid);
     if (verdict.ok) return verdict;
     throw refusalError(verdict);
+  };
+
+  /** Whoever asks over the wire waits no longer than for any answer; the check goes on. */
+  const passedSoon = async (vmid: number): Promise<Passed> => {
+    const answered = new AbortController();
+    const late = sleep(clock, START_PATIENCE_MS, answered.signal).then(() => {
+      throw new FelhomError(
+        'backup-not-possible',
+        'It is still being checked whether a backup can start. Try again in a minute.',
+      );
+    });
+    return Promise.race([passed(vmid), late]).finally(() => answered.abort());
   };
 
   const begin = async (verdict: Passed, source: JobSource, requestId: string | null): Promise<Job> => {
@@ -64,13 +81,15 @@ export const createStarts = ({ backups, problems, clock, journal, looks, checks,
     const { decision, record, sinceStartMs, rules } = await looks.take(vmid);
     if (decision.due || slot.offer()?.vmid === vmid) return { source: 'schedule' };
     limits.require(vmid, { recorded: record.guestStarts.length, sinceStartMs, minIntervalMs: rules.minIntervalMs });
+    // An extra one may take hours: whoever is due comes first.
+    if (turns.queue().length > 0) throw notYourTurn();
     return { source: 'guest' };
   };
 
   const start = async (vmid: number, { request_id }: StartBackup): Promise<BackupStarted> => {
     const known = await inTurn(() => answering(vmid, request_id));
     if ('job' in known) return startedView(known.job);
-    const verdict = await passed(vmid);
+    const verdict = await passedSoon(vmid);
     return inTurn(async () => {
       const now = await answering(vmid, request_id);
       return startedView('job' in now ? now.job : await begin(verdict, now.source, request_id ?? null));

@@ -500,3 +500,42 @@ test('the overview says of every guest when and why', async () => {
   await agent.start(102, {});
   expect(await agent.overview()).toMatchObject({ busy: 'A backup of guest 102 is running.' });
 });
+
+test('an extra backup is refused while another guest that is due waits for its turn', async () => {
+  const { agent, live, host, callAll } = await evening({
+    ...{ vmids: [101, 102], yaml: 'fallback_after: 10h, guests: {"102": {schedule: "12:00"}}' },
+  });
+  await live(90 * MINUTE, callAll);
+  await expect(agent.start(102, {})).rejects.toMatchObject({ code: 'backup-slot-busy' });
+  expect((await agent.due(101)).due).toBe(true);
+  await agent.start(101, {});
+  await live(11 * MINUTE, callAll);
+  expect(await agent.start(102, {})).toMatchObject({ phase: 'running' });
+  expect(host.jobs.slice(2).map(({ source }) => source)).toEqual(['schedule', 'guest']);
+});
+
+test('a request is answered within ten seconds, however long the check takes, and the next one finds it done', async () => {
+  const { agent, pass, host, live, callAll } = await evening();
+  await live(20_000, callAll);
+  host.checkMs = 30_000;
+  pass(10_000);
+  const asked = agent.start(101, { request_id: 'r1' });
+  for (let tries = 0; tries < 20; tries += 1) await Promise.resolve();
+  pass(8000);
+  await expect(asked).rejects.toMatchObject({ code: 'backup-not-possible' });
+  pass(22_000);
+  for (let tries = 0; tries < 20; tries += 1) await Promise.resolve();
+  expect(await agent.start(101, { request_id: 'r1' })).toMatchObject({ phase: 'running' });
+  expect([host.checks.length, host.jobs.length]).toEqual([1, 2]);
+});
+
+test('what was wrong with a guest that is no longer enrolled is wrong no more', async () => {
+  const { agent, live, host, guestOf, callAll } = await evening({ vmids: [101, 102] });
+  guestOf(102).verdict = refusal('guest-gone');
+  await live(HOUR, callAll);
+  expect(agent.problems.list(102)).toMatchObject([{ code: 'guest-gone' }]);
+  host.guests.delete(102);
+  await live(MINUTE / 2, callAll);
+  expect(agent.problems.list(102).filter(({ vmid }) => vmid === 102)).toEqual([]);
+  expect(agent.problems.list(101)).toMatchObject([{ code: 'guest-absent' }]);
+});
