@@ -42,9 +42,11 @@ export const createTurns = ({ looks, checks, slot, patience, backups, status }: 
   const hindranceOfDue = ({ vmid, rules }: Look): string | null => {
     if (backups.running().length > 0) return ELSEWHERE;
     const offer = slot.offer();
-    if (offer !== null) return offer.vmid === vmid ? null : OTHERS_TURN;
+    if (offer !== null && offer.vmid !== vmid) return OTHERS_TURN;
+    // Also of its own offer: applications are not held for what would be refused.
     const refusal = checks.refusal(vmid);
     if (refusal !== null) return refusal.sentence;
+    if (offer !== null) return null;
     if (isGivenUp({ vmid, rules })) return 'The host makes this backup by itself, because it was not taken in time.';
     return queue()[0]?.vmid === vmid ? null : OTHERS_TURN;
   };

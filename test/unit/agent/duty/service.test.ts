@@ -539,3 +539,16 @@ test('what was wrong with a guest that is no longer enrolled is wrong no more', 
   expect(agent.problems.list(102).filter(({ vmid }) => vmid === 102)).toEqual([]);
   expect(agent.problems.list(101)).toMatchObject([{ code: 'guest-absent' }]);
 });
+
+test('an offer that a later check refuses is made no more: nothing is held for it again', async () => {
+  const { agent, live, callAll, guestOf } = await evening();
+  await live(MINUTE, callAll);
+  expect((await agent.due(101)).due).toBe(true);
+  guestOf(101).verdict = refusal('node-lock-busy');
+  await live(70_000, callAll);
+  await expect(agent.start(101, {})).rejects.toMatchObject({ code: 'backup-slot-busy' });
+  expect(await agent.due(101)).toMatchObject({ due: false, reason: 'It cannot start: node-lock-busy.' });
+  guestOf(101).verdict = {};
+  await live(4 * MINUTE, callAll);
+  expect((await agent.due(101)).due).toBe(true);
+});
