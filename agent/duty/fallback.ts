@@ -36,7 +36,7 @@ export const createStatuses = ({ proxmox, clock }: Pick<DutyPorts, 'proxmox' | '
 export interface FallbackParts extends Pick<DutyPorts, 'proxmox' | 'archives' | 'backups' | 'clock' | 'journal'> {
   looks: Pick<Looks, 'foundCurrent'>;
   checks: Pick<Checks, 'run' | 'refusal' | 'isRefusalOld' | 'agoMs'>;
-  slot: Pick<Slot, 'offer'>;
+  slot: Pick<Slot, 'offer' | 'suspendTurn'>;
   turns: Turns;
   statuses: Statuses;
   starts: Pick<Starts, 'fallBack'>;
@@ -54,7 +54,8 @@ export const createFallback = (parts: FallbackParts) => {
   };
 
   return async (): Promise<void> => {
-    if (backups.running().length > 0 || slot.offer() !== null) return;
+    if (backups.running().length > 0) return slot.suspendTurn();
+    if (slot.offer() !== null) return;
     await askAgain();
     if (turns.queue().length === 0) return;
     await statuses.refresh();

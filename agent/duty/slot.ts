@@ -49,6 +49,10 @@ export const createSlot = (clock: Pick<Clock, 'monotonic'>) => {
       lapse(vmid);
       return true;
     },
+    /** The slot is taken: nobody's time to ask runs out meanwhile. */
+    suspendTurn: (): void => {
+      turn = null;
+    },
     isLapsed: (vmid: number): boolean => clock.monotonic() < (lapsedUntil.get(vmid) ?? Number.NEGATIVE_INFINITY),
     /** It started, or is not due any more: nothing is held against it. */
     done: (vmid: number): void => {

@@ -552,3 +552,13 @@ test('an offer that a later check refuses is made no more: nothing is held for i
   await live(4 * MINUTE, callAll);
   expect((await agent.due(101)).due).toBe(true);
 });
+
+test('a turn does not run out while the slot is taken', async () => {
+  const { agent, live, host, callAll } = await evening({ vmids: [101, 102, 103], yaml: 'fallback_after: 10h' });
+  await live(MINUTE, callAll);
+  expect((await agent.due(102)).due).toBe(false);
+  await agent.run(101);
+  await live(11 * MINUTE, callAll);
+  expect(host.jobs.at(-1)).toMatchObject({ vmid: 101, state: 'done' });
+  expect([(await agent.due(102)).due, (await agent.due(103)).due]).toEqual([false, true]);
+});
