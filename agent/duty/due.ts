@@ -13,7 +13,6 @@ const AFTER_BOOT_MS = 15 * MINUTE_MS;
 /** A start that follows its scheduled moment by no more than this counts as having been at that moment. */
 const PUNCTUAL_MS = 5 * MINUTE_MS;
 const BACK_OFF_MS = [5, 15, 60, 240].map((minutes) => minutes * MINUTE_MS);
-const AFTER_PREEMPTION_MS = 5 * MINUTE_MS;
 
 export interface DutyFacts {
   now: number;
@@ -63,8 +62,9 @@ export const decide = (facts: DutyFacts): Decision => {
 /** Each failure is followed by a longer wait, whatever the schedule and the window say. */
 const retry = ({ now, failures, sinceFailureMs }: DutyFacts, failure: string): Decision => {
   const attempts = attemptsOf(failures);
-  const backOff = BACK_OFF_MS[Math.min(attempts, BACK_OFF_MS.length) - 1] ?? 0;
-  const left = (failure === 'preempted' ? AFTER_PREEMPTION_MS : backOff) - sinceFailureMs;
+  // A guest that cannot start may be tried again and again by a program: not every few minutes for days.
+  const inVain = failure === 'preempted' ? failures.length - 1 - failures.findLastIndex((one) => one !== 'preempted') : attempts;
+  const left = (BACK_OFF_MS[Math.min(inVain, BACK_OFF_MS.length) - 1] ?? 0) - sinceFailureMs;
   const what =
     failure === 'preempted' ? 'The last backup gave way to a start of this guest' : `${counted(attempts, 'attempt')} failed`;
   if (left <= 0) {

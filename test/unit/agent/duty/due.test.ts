@@ -81,6 +81,8 @@ test.each<[string, Partial<DutyFacts>, object]>([
   ['a failure whose time is not believed', failed('task-failed'), { due: true, kind: 'retry', since: at(12) }],
   ['two, between which one gave way', { ...failed('a', 'preempted', 'b'), sinceFailureMs: 15 * MINUTE }, { due: true }],
   ['gave way, 5 minutes ago', { ...failed('a', 'b', 'preempted'), sinceFailureMs: 5 * MINUTE }, { due: true, kind: 'retry' }],
+  ['gave way twice, 14 minutes ago', { ...failed('preempted', 'preempted'), sinceFailureMs: 14 * MINUTE }, { due: false }],
+  ['gave way twice, 15 minutes ago', { ...failed('preempted', 'preempted'), sinceFailureMs: 15 * MINUTE }, { due: true }],
   ['cancelled', { ...failed('cancelled'), answeredAt: at(11), sinceFailureMs: HOUR }, { due: false, nextAt: at(4, 15, 22) }],
   [
     'cancelled, never a good one',
