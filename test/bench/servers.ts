@@ -40,7 +40,7 @@ export const startServers = async (scope: Scope, paths: readonly string[]): Prom
   const options = { key, cert: certificate, answers: await answersOf(host, paths) };
   const servers = {
     agent: { name: 'agent', port: host.address.port, pid: host.agent.pid },
-    bare: await startBare(scope, 'bare Fastify', NODE_FLAGS, options),
+    bare: await startBare(scope, 'bare Fastify', NODE_FLAGS.agent, options),
     bareWithoutFlags: await startBare(scope, 'bare Fastify with the default heap', [], options),
   };
   return { servers, token: host.bootstrap.token };

@@ -10,14 +10,15 @@ const program = (name: 'agent' | 'controller'): string => {
 };
 
 /** The flags and the environment of the shipped units. */
-export const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64'];
+const HEAP = ['--max-semi-space-size=1', '--max-old-space-size=64'];
+export const NODE_FLAGS = { agent: HEAP, controller: [...HEAP, '--optimize-for-size'] } as const;
 const UNIT_ENV = { ...process.env, MALLOC_ARENA_MAX: '2' };
 
 /** Ends the child when this process is killed without a chance to do so (prctl(2), PR_SET_PDEATHSIG). */
 const SETPRIV = '/usr/bin/setpriv';
 
 export const start = (name: 'agent' | 'controller', args: readonly string[], onLine: (line: string) => void): ChildProcess => {
-  const argv = [...NODE_FLAGS, program(name), ...args];
+  const argv = [...NODE_FLAGS[name], program(name), ...args];
   const [command, commandArgs] = existsSync(SETPRIV)
     ? [SETPRIV, ['--pdeathsig', 'TERM', process.execPath, ...argv]]
     : [process.execPath, argv];

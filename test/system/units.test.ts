@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { NODE_FLAGS } from '../demo/processes.ts';
 
 const ANALYZE = '/usr/bin/systemd-analyze';
 const UNITS = new URL('../../systemd/', import.meta.url);
@@ -37,6 +38,11 @@ describe.skipIf(!existsSync(ANALYZE))('systemd-analyze verify (skipped where sys
       'RestartSecs',
     );
   });
+});
+
+test.each(Object.entries(NODE_FLAGS))('the demo and the bench run the %s as its unit does', (name, flags) => {
+  const text = readFileSync(new URL(`felhom-${name}.service`, UNITS), 'utf8');
+  expect(/^ExecStart=\/usr\/bin\/node (.*?) \/usr\/lib/m.exec(text)?.[1]).toBe(flags.join(' '));
 });
 
 test('there is a unit for each program that runs', () => {
