@@ -3,11 +3,14 @@ import type { Clock } from '#shared/clock';
 
 /** A guest whose controller has not called for so long is not waited for. */
 const SILENT_MS = 15 * 60_000;
+/** Controllers ask every minute whether a backup is due; one that has missed two of those does not wait for one. */
+const ASKING_MS = 3 * 60_000;
 
 export type Patience = ReturnType<typeof createPatience>;
 
 export const createPatience = (clock: Pick<Clock, 'monotonic'>) => {
   const calls = new Map<number, { at: number | null; seen: number }>();
+  const asked = new Map<number, number>();
   const waited = new Map<number, number>();
   let counted = clock.monotonic();
 
@@ -19,6 +22,9 @@ export const createPatience = (clock: Pick<Clock, 'monotonic'>) => {
     },
     silentMs: (vmid: number): number => clock.monotonic() - (calls.get(vmid)?.seen ?? clock.monotonic()),
     isSilent: (vmid: number): boolean => clock.monotonic() - (calls.get(vmid)?.seen ?? clock.monotonic()) >= SILENT_MS,
+    /** Its controller asks whether a backup is due. */
+    asks: (vmid: number): void => void asked.set(vmid, clock.monotonic()),
+    isAsking: (vmid: number): boolean => clock.monotonic() - (asked.get(vmid) ?? Number.NEGATIVE_INFINITY) < ASKING_MS,
     /** Since the last call of this: who is due, and whether each could have had the slot meanwhile. */
     count: (due: readonly number[], could: (vmid: number) => boolean): void => {
       const elapsed = clock.monotonic() - counted;

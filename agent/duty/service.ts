@@ -55,6 +55,7 @@ export const createDuty = (ports: DutyPorts) => {
 
   /** From memory, unless it is this guest's turn and its prechecks are not of the last minute. */
   const due = async (vmid: number): Promise<BackupDue> => {
+    patience.asks(vmid);
     await looks.take(vmid);
     const known = answer(vmid);
     if (known !== null) return known;

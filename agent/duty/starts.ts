@@ -19,7 +19,7 @@ export interface StartParts extends Pick<DutyPorts, 'backups' | 'problems' | 'cl
   looks: Pick<Looks, 'take'>;
   checks: Pick<Checks, 'run'>;
   slot: Pick<Slot, 'offer'>;
-  turns: Pick<Turns, 'queue'>;
+  turns: Pick<Turns, 'isAnyWaiting'>;
   enrolled: () => readonly number[];
   /** Nothing that was known of the guest's turn holds any more. */
   settle: (vmid: number) => void;
@@ -81,8 +81,8 @@ export const createStarts = (parts: StartParts) => {
     const { decision, record, sinceStartMs, rules } = await looks.take(vmid);
     if (decision.due || slot.offer()?.vmid === vmid) return { source: 'schedule' };
     limits.require(vmid, { recorded: record.guestStarts.length, sinceStartMs, minIntervalMs: rules.minIntervalMs });
-    // An extra one may take hours: whoever is due comes first.
-    if (turns.queue().length > 0) throw notYourTurn();
+    // An extra one may take hours: whoever waits for a due one comes first.
+    if (turns.isAnyWaiting()) throw notYourTurn();
     return { source: 'guest' };
   };
 

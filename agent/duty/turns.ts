@@ -14,7 +14,7 @@ export interface TurnParts {
   looks: Pick<Looks, 'all' | 'of'>;
   checks: Pick<Checks, 'refusal'>;
   slot: Slot;
-  patience: Pick<Patience, 'waitedMs' | 'isSilent'>;
+  patience: Pick<Patience, 'waitedMs' | 'isSilent' | 'isAsking'>;
   backups: Pick<DutyBackups, 'running'>;
   status: (vmid: number) => GuestResource['status'];
 }
@@ -51,9 +51,19 @@ export const createTurns = ({ looks, checks, slot, patience, backups, status }: 
     return queue()[0]?.vmid === vmid ? null : OTHERS_TURN;
   };
 
+  /** Why the guest is not waited for; null while it is. */
+  const ripe = (look: Look): string | null => {
+    if (status(look.vmid) === 'stopped') return 'It is not running.';
+    if (patience.isSilent(look.vmid)) return 'Its controller is silent.';
+    return isGivenUp(look) ? 'Its controller did not take the offer.' : null;
+  };
+
   return {
     dueInOrder,
     queue,
+    ripe,
+    /** Somebody could start now, and will: a controller that asks, or the agent itself. */
+    isAnyWaiting: (): boolean => queue().some((look) => patience.isAsking(look.vmid) || ripe(look) !== null),
     /** The first of the queue, unless it has just let its turn pass. */
     first: (): Look | undefined => {
       const [head] = queue();
@@ -64,12 +74,6 @@ export const createTurns = ({ looks, checks, slot, patience, backups, status }: 
       if (backups.running().some((job) => job.vmid === vmid)) return 'A backup of this guest is running.';
       const look = looks.of(vmid);
       return look.decision.due ? hindranceOfDue(look) : look.decision.reason;
-    },
-    /** Why the guest is not waited for; null while it is. */
-    ripe: (look: Look): string | null => {
-      if (status(look.vmid) === 'stopped') return 'It is not running.';
-      if (patience.isSilent(look.vmid)) return 'Its controller is silent.';
-      return isGivenUp(look) ? 'Its controller did not take the offer.' : null;
     },
   };
 };
