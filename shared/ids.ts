@@ -4,6 +4,9 @@ import { type Static, Type } from 'typebox';
 /** Proxmox's guest number (pve-vmid). */
 export const Vmid = Type.Integer({ minimum: 100, maximum: 999_999_999 });
 
+/** The same in a path or a query. */
+export const VmidText = Type.String({ pattern: '^[1-9][0-9]{2,8}$' });
+
 /** SHA-256 of a certificate's DER, as 64 lower-case hex digits. */
 export const Fingerprint = Type.String({ pattern: '^[0-9a-f]{64}$' });
 

@@ -1,14 +1,13 @@
 /** What the command line asks the running agent about backups. Archives are named by volume id, which holds slashes: in the query or the body. */
 import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
-import { Timestamp, Vmid } from '../ids.ts';
+import { Timestamp, Vmid, VmidText } from '../ids.ts';
 import { Label } from '../label.ts';
 import { ArchiveSource, Archives, Verification } from './archives.ts';
 import { BackupStarted, BackupStatus, Phase } from './backups.ts';
 import { Problem } from './problems.ts';
 import { nullable } from './values.ts';
 
-const VmidText = Type.String({ pattern: '^[1-9][0-9]{2,8}$' });
 const GuestBody = typed(Type.Object({ vmid: Vmid }));
 /** `<storage>:backup/<file>`. */
 const Volid = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9._-]*:.+$', maxLength: 512 });

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { Bootstrap } from '../bootstrap.ts';
 import { endpoint, type Typed, type TypeOf, typed } from '../endpoint.ts';
-import { Scope, Timestamp, Vmid } from '../ids.ts';
+import { Scope, Timestamp, Vmid, VmidText } from '../ids.ts';
 import {
   backupsDue,
   cancelBackup,
@@ -18,7 +18,7 @@ import {
 } from './admin-backups.ts';
 import { nullable } from './values.ts';
 
-export const GuestParams = typed(Type.Object({ vmid: Type.String({ pattern: '^[1-9][0-9]{2,8}$' }) }));
+export const GuestParams = typed(Type.Object({ vmid: VmidText }));
 
 export const EnrolledGuest = Type.Object({
   vmid: Vmid,
