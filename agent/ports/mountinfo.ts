@@ -12,8 +12,8 @@ export interface Mount {
   options: readonly string[];
 }
 
-/** Blanks, tabs, newlines and backslashes are written in octal. */
-const decode = (field: string): string =>
+/** Blanks, tabs, newlines and backslashes are written in octal, as in fstab(5). */
+export const decodeOctal = (field: string): string =>
   field.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
 const parseLine = (line: string): Mount[] => {
@@ -21,7 +21,9 @@ const parseLine = (line: string): Mount[] => {
   const [id, , numbers, , point, own = ''] = head.split(' ');
   const [fstype, source, shared = ''] = tail.split(' ');
   if (id === undefined || numbers === undefined || point === undefined || fstype === undefined || source === undefined) return [];
-  return [{ id, numbers, point: decode(point), fstype, source: decode(source), options: `${own},${shared}`.split(',') }];
+  return [
+    { id, numbers, point: decodeOctal(point), fstype, source: decodeOctal(source), options: `${own},${shared}`.split(',') },
+  ];
 };
 
 export const parseMountinfo = (text: string): Mount[] => text.split('\n').flatMap(parseLine);

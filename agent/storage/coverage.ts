@@ -1,5 +1,6 @@
 /** Every mount of a guest and whether a backup includes it, each with its reason in words for customers. Pure. */
 import type { Coverage } from '#shared/wire/archives';
+import { decodeOctal } from '../ports/mountinfo.ts';
 import type { GuestType } from '../ports/proxmox.ts';
 import { guestVolumes, type Volume } from './volumes.ts';
 
@@ -99,17 +100,14 @@ const entryVerdict = (what: string, fstype: string, options: string): Verdict | 
   return /(^|,)r?bind(,|$)/.test(options) && what.startsWith('/') ? BIND : BY_HAND;
 };
 
-const decoded = (field: string): string =>
-  field.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-
 /** `rootfs` and the fstab-like file (`lxc.mount.fstab`, `lxc.mount`) may bring in more than these lines show. */
 const rawLine = (line: string): Covered[] => {
   const [, key = '', value = ''] = /^\s*([\w.]+)\s*=\s*(.*)$/.exec(line) ?? [];
   if (key === 'lxc.mount' || key === 'lxc.mount.fstab') return [{ key: 'lxc', storage: '', mount_point: '', ...BY_HAND }];
   if (key !== 'lxc.mount.entry') return [];
   const [what = '', where = '', fstype = '', options = ''] = value.trim().split(/\s+/);
-  const verdict = where === '' ? BY_HAND : entryVerdict(decoded(what), fstype, options);
-  const mountPoint = where === '' ? '' : `/${decoded(where).replace(/^\/+/, '')}`;
+  const verdict = where === '' ? BY_HAND : entryVerdict(decodeOctal(what), fstype, options);
+  const mountPoint = where === '' ? '' : `/${decodeOctal(where).replace(/^\/+/, '')}`;
   return verdict === null ? [] : [{ key: 'lxc', storage: '', mount_point: mountPoint, ...verdict }];
 };
 
