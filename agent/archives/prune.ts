@@ -1,9 +1,10 @@
 /** Deletes what retention does not keep: one archive after the other, by its volume id, and only when the newest backup is sound. */
+import { auditEntry } from '#agent/audit';
 import type { AgentConfig } from '#agent/config';
 import type { Problems } from '#agent/health/problems';
 import type { Journal } from '#agent/ports/journal';
 import type { Proxmox } from '#agent/ports/proxmox';
-import type { Statement } from '#agent/ports/store';
+
 import type { Clock } from '#shared/clock';
 import type { Archive } from './archive.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -33,11 +34,6 @@ export interface PlanFacts {
 /** Who it was done for. */
 export type Actor = 'agent' | 'root';
 
-export const auditOf = (clock: Clock, who: Actor, what: string, details: Record<string, string | number>): Statement => ({
-  sql: 'INSERT INTO audit (at, who, what, details) VALUES (?, ?, ?, ?)',
-  values: [clock.now(), who, what, JSON.stringify(details)],
-});
-
 const isThere = (archives: readonly Archive[], made: { jobId: string; archive: string } | null): boolean =>
   made === null || archives.some(({ volid, jobId }) => (made.archive === '' ? jobId === made.jobId : volid === made.archive));
 
@@ -59,7 +55,7 @@ export const createPruner = ({ catalogue, proxmox, clock, journal, problems, set
   const remove = async ({ archive, why }: Decision, who: Actor): Promise<void> => {
     const { volid, vmid, storage, sizeBytes } = archive;
     // Before the deed: what is gone was written down, whatever happens next.
-    await catalogue.write(auditOf(clock, who, 'archive-delete', { volid, vmid, size_bytes: sizeBytes, why }));
+    await catalogue.write(auditEntry(clock, who, 'archive-delete', { volid, vmid, size_bytes: sizeBytes, why }));
     await proxmox.deleteVolume(storage, volid);
     await catalogue.forget(volid);
     journal('info', 'An archive was deleted.', { volid, why });

@@ -1,4 +1,5 @@
 /** What lies in the storage: listed, kept or deleted, checked, and how it is restored. */
+import { auditEntry } from '#agent/audit';
 import type { Job } from '#agent/backups/jobs';
 import type { AgentConfig } from '#agent/config';
 import type { Problems } from '#agent/health/problems';
@@ -13,7 +14,7 @@ import { type Archive, isCheckable } from './archive.ts';
 import { createCatalogue } from './catalogue.ts';
 import { createListing } from './listing.ts';
 import { plausibility } from './plausible.ts';
-import { auditOf, createPruner } from './prune.ts';
+import { createPruner } from './prune.ts';
 import { unanswered } from './refusal.ts';
 import { createVerifier } from './verify.ts';
 import { planView, verifyView } from './view.ts';
@@ -93,7 +94,11 @@ export const createArchives = (ports: ArchivePorts) => {
     await proxmox.protectVolume(archive.storage, volid, on).catch((error: unknown) => {
       throw unanswered(error);
     });
-    await catalogue.setProtected(volid, on, auditOf(clock, 'root', on ? 'archive-protected' : 'archive-unprotected', { volid }));
+    await catalogue.setProtected(
+      volid,
+      on,
+      auditEntry(clock, 'root', on ? 'archive-protected' : 'archive-unprotected', { volid }),
+    );
     changed(archive.vmid);
     return { ...archive, protected: on };
   };

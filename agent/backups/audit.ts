@@ -1,4 +1,5 @@
 /** What the agent did to the host or a guest on its own, for whoever asks later. */
+import { auditEntry } from '#agent/audit';
 import type { Store } from '#agent/ports/store';
 import type { Clock } from '#shared/clock';
 
@@ -8,8 +9,5 @@ export type Audit = (what: string, details: Record<string, string | number>) => 
 export const createAudit =
   (store: Store, clock: Clock): Audit =>
   async (what, details) => {
-    await store.write({
-      sql: "INSERT INTO audit (at, who, what, details) VALUES (?, 'agent', ?, ?)",
-      values: [clock.now(), what, JSON.stringify(details)],
-    });
+    await store.write(auditEntry(clock, 'agent', what, details));
   };

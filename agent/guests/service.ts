@@ -5,6 +5,7 @@ import type { Clock } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import { SCOPES, timestamp } from '#shared/ids';
 import type { EnrolledGuests } from '#shared/wire/admin';
+import { auditEntry } from '../audit.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Proxmox } from '../ports/proxmox.ts';
 import type { Statement, Store } from '../ports/store.ts';
@@ -33,10 +34,8 @@ export const createGuests = async ({ store, proxmox, clock, journal, limits, end
 
   const inTurn = createTurn();
 
-  const audit = (what: string, vmid: number, details: object = {}): Statement => ({
-    sql: 'INSERT INTO audit (at, who, what, details) VALUES (?, ?, ?, ?)',
-    values: [clock.now(), 'root', what, JSON.stringify({ vmid, ...details })],
-  });
+  const audit = (what: string, vmid: number, details: object = {}): Statement =>
+    auditEntry(clock, 'root', what, { vmid, ...details });
 
   const insertToken = (hash: Buffer, vmid: number): Statement => ({
     sql: "INSERT INTO tokens (hash, vmid, created_at, state) VALUES (?, ?, ?, 'active')",
