@@ -10,6 +10,7 @@ import type { Pmxcfs } from '#agent/ports/pmxcfs';
 import type { Proc } from '#agent/ports/proc';
 import type { GuestResource, Proxmox } from '#agent/ports/proxmox';
 import type { ThinPools } from '#agent/ports/thin-pools';
+import { dumpDirOf, pathOf } from '#agent/storage/directory';
 import type { NodeView } from '#agent/storage/node-view';
 import type { Clock } from '#shared/clock';
 import type { Access, Facts, GuestMounts, Reach, Target } from './facts.ts';
@@ -17,7 +18,6 @@ import { servedMounts } from './guest-mounts.ts';
 import { known, type Reader, whereKnown } from './known.ts';
 import type { Remembered } from './remembered.ts';
 import { TEMPORARY, willSuspend } from './suspend.ts';
-import { dumpDirOf, pathOf } from './target.ts';
 import { thinPoolsOf } from './thin-pool.ts';
 import type { Mode } from './verdict.ts';
 

@@ -2,6 +2,7 @@
 import type { Journal } from '#agent/ports/journal';
 import type { GuestResource } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
+import { pathOf } from '#agent/storage/directory';
 import { START_CHECKS, warningsOf } from './checks.ts';
 import type { Facts } from './facts.ts';
 import { createGather, type GatherPorts } from './gather.ts';
@@ -9,7 +10,7 @@ import { createReader, whereKnown } from './known.ts';
 import { ACCESS_CHECKS, guestOf, REACH_CHECKS } from './reach.ts';
 import { createRemembered } from './remembered.ts';
 import type { GuestSync } from './sync.ts';
-import { pathOf, targetMount } from './target.ts';
+import { targetMount } from './target.ts';
 import { firstRefusal, type Refusal, type Verdict } from './verdict.ts';
 
 export interface PrecheckPorts extends GatherPorts {

@@ -3,26 +3,12 @@
 import { type Mount, mountOf } from '#agent/ports/mountinfo';
 import type { StorageConfig, StorageResource } from '#agent/ports/proxmox';
 import { requiredMount } from '#agent/storage/class';
+import { dumpDirOf, pathOf, SHARES } from '#agent/storage/directory';
 import type { Facts, Target } from './facts.ts';
 import { whyUnknown } from './known.ts';
 import type { Check, Finding } from './verdict.ts';
 
-/** Mounted by Proxmox itself at their path. pve-storage: NFSPlugin.pm, CIFSPlugin.pm, CephFSPlugin.pm. */
-const SHARES: ReadonlySet<string> = new Set(['nfs', 'cifs', 'cephfs']);
-
 const contentOf = ({ content }: StorageConfig): string[] => content.split(',').map((word) => word.trim());
-
-/** The storage's directory on this host; '' for one that has none. */
-export const pathOf = ({ type, path, storage }: StorageConfig): string => {
-  const written = path.replace(/(?<=.)\/+$/, '');
-  return written === '' && SHARES.has(type) ? `/mnt/pve/${storage}` : written;
-};
-
-/** Where the archives themselves lie, which may be a mount of its own. pve-storage Plugin.pm, `content-dirs`. */
-export const dumpDirOf = (config: StorageConfig): string => {
-  const own = /(?:^|,)backup=([^,]+)/.exec(config.keys['content-dirs'] ?? '')?.[1] ?? 'dump';
-  return `${pathOf(config)}/${own}`;
-};
 
 /** A mount that only waits for somebody to come is none. systemd.automount(5). */
 const real = (mounts: readonly Mount[]): Mount[] => mounts.filter(({ fstype }) => fstype !== 'autofs');
