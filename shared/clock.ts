@@ -29,3 +29,9 @@ export const repeat = async (clock: Clock, ms: number, act: () => Promise<void>,
     await sleep(clock, ms, signal);
   }
 };
+
+/** Resolves when `work` has ended, or after `ms`; rejects where `work` does so first. */
+export const waitAtMost = async (clock: Clock, ms: number, work: Promise<unknown>): Promise<void> => {
+  const ended = new AbortController();
+  await Promise.race([work.finally(() => ended.abort()), sleep(clock, ms, ended.signal)]);
+};

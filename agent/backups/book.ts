@@ -1,6 +1,6 @@
 /** The jobs under way, as they are now: in memory first, on disk as soon as it takes them, told to whoever listens. */
 import type { Journal } from '#agent/ports/journal';
-import { type Clock, sleep } from '#shared/clock';
+import { type Clock, sleep, waitAtMost } from '#shared/clock';
 import type { Job, Jobs } from './jobs.ts';
 
 export interface BookPorts {
@@ -43,10 +43,7 @@ export const createBook = ({ jobs, clock, journal, tell, ended, closing }: BookP
     }
   };
   /** Goes on without the row where it cannot be written at once. */
-  const keepSoon = async (job: Job): Promise<void> => {
-    const kept = new AbortController();
-    await Promise.race([keep(job).finally(() => kept.abort()), sleep(clock, SAVE_PATIENCE_MS, kept.signal)]);
-  };
+  const keepSoon = (job: Job): Promise<void> => waitAtMost(clock, SAVE_PATIENCE_MS, keep(job));
 
   const put = (job: Job): Job => {
     if (job.upid !== '') tasks.add(job.upid);

@@ -1,7 +1,7 @@
 /** Asks Proxmox for one vzdump, once, and finds its task again when the answer is in doubt. */
 import type { Journal } from '#agent/ports/journal';
 import { type Proxmox, ProxmoxError, type TaskRow, type VzdumpRequest } from '#agent/ports/proxmox';
-import { type Clock, sleep } from '#shared/clock';
+import { type Clock, sleep, waitAtMost } from '#shared/clock';
 import type { Book } from './book.ts';
 import type { Failure, Job } from './jobs.ts';
 import { candidatesOf, earliestStart } from './outcome.ts';
@@ -58,12 +58,11 @@ export const createLaunch = ({ proxmox, syncGuest, clock, journal, book, closing
     return { upid: task.upid, startedAt: Math.max(job.createdAt, task.starttime * 1000) };
   };
 
-  const syncSoon = async (job: Job): Promise<void> => {
-    const synced = new AbortController();
-    const sync = syncGuest(job.vmid)
-      .catch((error: unknown) => journal('warning', "A guest's file systems could not be synced.", fieldsOf(job, error)))
-      .finally(() => synced.abort());
-    await Promise.race([sync, sleep(clock, SYNC_MS, synced.signal)]);
+  const syncSoon = (job: Job): Promise<void> => {
+    const sync = syncGuest(job.vmid).catch((error: unknown) =>
+      journal('warning', "A guest's file systems could not be synced.", fieldsOf(job, error)),
+    );
+    return waitAtMost(clock, SYNC_MS, sync);
   };
 
   /** Proxmox is not asked any more when the job is to be stopped by then. */

@@ -1,4 +1,5 @@
 /** What a guest's past jobs say to whoever decides when the next one is due: read once, then kept current in memory. */
+import { believed } from '#agent/believed';
 import type { Job, Jobs } from './jobs.ts';
 
 export interface JobRecord {
@@ -21,8 +22,6 @@ export interface JobRecord {
 }
 
 const DAY_MS = 24 * 3600_000;
-/** A time further in the future was written by a clock that jumped: it is not believed. */
-const SKEW_MS = 5 * 60_000;
 /** Jobs of a guest that are kept in memory. */
 const LAST = 100;
 const GOOD = 3;
@@ -46,7 +45,7 @@ export const recordOf = (jobs: readonly Job[], now: number): JobRecord => {
       .filter(({ state, source }) => state === 'failed' && source !== 'proxmox')
       .map(({ createdAt, finishedAt, failure }) => ({ startedAt: createdAt, endedAt: finishedAt ?? createdAt, failure })),
     guestStarts: jobs
-      .filter(({ source, createdAt }) => source === 'guest' && createdAt > now - DAY_MS && createdAt <= now + SKEW_MS)
+      .filter(({ source, createdAt }) => source === 'guest' && createdAt > now - DAY_MS && believed(createdAt, now) !== null)
       .map(({ createdAt }) => createdAt),
     holdExpectedMs: median(good.slice(-GOOD).flatMap(holdOf)),
   };

@@ -1,11 +1,6 @@
 /** How long ago something was, by a clock that does not jump, for times that are kept as wall times. */
+import { believed } from '#agent/believed';
 import type { Clock } from '#shared/clock';
-
-/** A time this far in the future was written by a clock that jumped: it is not believed. */
-export const SKEW_MS = 5 * 60_000;
-
-/** Null for what lies in the future. */
-export const believed = (at: number | null, now: number): number | null => (at !== null && at <= now + SKEW_MS ? at : null);
 
 export const createAnchors = (clock: Pick<Clock, 'now' | 'monotonic'>) => {
   const known = new Map<string, { at: number; monotonic: number }>();

@@ -1,10 +1,10 @@
 /** Whether a stopped guest is still as its last archive has it, so that another would hold the same. */
 import type { JobRecord } from '#agent/backups/record';
+import { believed } from '#agent/believed';
 import type { Journal } from '#agent/ports/journal';
 import type { Proxmox } from '#agent/ports/proxmox';
 import type { Clock } from '#shared/clock';
 import type { Archives as WireArchives } from '#shared/wire/archives';
-import { believed } from './anchors.ts';
 import type { Passed } from './checks.ts';
 
 export interface CurrentPorts {

@@ -1,7 +1,8 @@
 /** Whether a guest should be backed up now, and when next. Pure: over what is known of one guest at one moment. */
+
+import { believed, SKEW_MS } from '#agent/believed';
 import type { GuestRules } from '#agent/config';
 import type { OffsetAt } from '#agent/ports/local-time';
-import { believed, SKEW_MS } from './anchors.ts';
 import { isInside, opensAt } from './window.ts';
 import { counted, span } from './words.ts';
 

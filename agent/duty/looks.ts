@@ -1,11 +1,12 @@
 /** What is known of every guest and what follows from it: in memory, so that fifty guests may ask at once. */
 
 import type { JobRecord } from '#agent/backups/record';
+import { believed } from '#agent/believed';
 import { type AgentConfig, rulesFor } from '#agent/config';
 import type { LocalTime, OffsetAt } from '#agent/ports/local-time';
 import type { Clock } from '#shared/clock';
 import type { AlarmFacts } from './alarms.ts';
-import { believed, createAnchors } from './anchors.ts';
+import { createAnchors } from './anchors.ts';
 import { attemptsOf, type Decision, decide } from './due.ts';
 import type { Occurrences } from './occurrences.ts';
 

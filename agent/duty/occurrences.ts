@@ -1,4 +1,5 @@
 /** Proxmox's own list of a schedule's next moments, kept in the database so that scheduling goes on while Proxmox is away. */
+import { SKEW_MS } from '#agent/believed';
 import type { Journal } from '#agent/ports/journal';
 import type { LocalTime } from '#agent/ports/local-time';
 import { type Proxmox, ProxmoxError } from '#agent/ports/proxmox';
@@ -35,7 +36,6 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 /** Past moments that stay, for what was missed. */
 const PAST = 100;
-const SKEW_MS = 5 * MINUTE_MS;
 const ZONE_RETRY_MS = 10 * MINUTE_MS;
 const RETRY_MS = { first: MINUTE_MS, most: HOUR_MS };
 

@@ -1,6 +1,6 @@
 /** The duty to back every guest up: decides when, offers it to the guest, and does it where the guest does not. */
 import { rulesFor } from '#agent/config';
-import { sleep } from '#shared/clock';
+import { waitAtMost } from '#shared/clock';
 import type { BackupDue } from '#shared/wire/backups';
 import { createAlarms } from './alarms.ts';
 import { createChecks } from './checks.ts';
@@ -59,8 +59,7 @@ export const createDuty = (ports: DutyPorts) => {
     await looks.take(vmid);
     const known = answer(vmid);
     if (known !== null) return known;
-    const checked = new AbortController();
-    await Promise.race([checks.run(vmid).finally(() => checked.abort()), sleep(clock, CHECK_PATIENCE_MS, checked.signal)]);
+    await waitAtMost(clock, CHECK_PATIENCE_MS, checks.run(vmid));
     return answer(vmid) ?? notDue(vmid, BEING_CHECKED);
   };
 
