@@ -6,6 +6,7 @@ import { normalizeFingerprint } from '#shared/pin';
 import {
   absolutePath,
   duration,
+  integer,
   listOf,
   oneOf,
   optional,
@@ -73,14 +74,6 @@ const SOCKET_PATH_BYTES = 107;
 export const adminSocketPath = (runtimeDir: string): string => `${runtimeDir}/admin.sock`;
 
 export const fitsSocket = (runtimeDir: string): boolean => Buffer.byteLength(adminSocketPath(runtimeDir)) <= SOCKET_PATH_BYTES;
-
-const integer =
-  (least: number, most: number): Reader<number> =>
-  (value, path, problems) => {
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
-    problems.push({ path, sentence: `must be a whole number from ${least} to ${most}, without quotes` });
-    return least;
-  };
 
 const flag: Reader<boolean> = (value, path, problems) => {
   if (typeof value === 'boolean') return value;

@@ -19,6 +19,8 @@ export const ERROR_STATUS = {
   'guest-elsewhere': 409,
   'guest-not-enrolled': 409,
   'guest-not-found': 409,
+  'held-too-early': 409,
+  'held-too-late': 409,
   'not-supported-yet': 409,
   'proxmox-failed': 409,
   'proxmox-permission': 409,

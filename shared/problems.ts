@@ -33,6 +33,7 @@ export const PROBLEMS = {
   // How a backup went.
   'log-format-unknown': 'warning',
   'freeze-long': 'warning',
+  'app-not-consistent': 'warning',
   // Whether archives can be trusted.
   'archive-implausible': 'warning',
   'archive-damaged': 'critical',

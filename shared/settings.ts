@@ -64,6 +64,19 @@ export const section =
     return Object.fromEntries(read) as { [K in keyof F]: Read<F[K]> };
   };
 
+/** A mapping whose keys depend on what one of them says. */
+export const byKey =
+  <F extends Record<string, Reader<unknown>>>(key: string, variants: F): Reader<Read<F[keyof F]>> =>
+  (value, path, problems) => {
+    const choose = oneOf(Object.keys(variants) as (keyof F & string)[]);
+    const given = isRecord(value) ? value[key] : undefined;
+    const known = typeof given === 'string' && Object.hasOwn(variants, given);
+    const chosen = known || !isRecord(value) ? given : choose(given, below(path, key), problems);
+    const reader = variants[chosen as keyof F] ?? (Object.values(variants)[0] as Reader<unknown>);
+    // Of an unknown variant no other key can be judged.
+    return reader(value, path, known || !isRecord(value) ? problems : []) as Read<F[keyof F]>;
+  };
+
 /** The value, or `fallback` where the key is left out. */
 export const optional =
   <T>(reader: Reader<T>, fallback: T): Reader<T> =>
@@ -103,6 +116,15 @@ export const oneOf =
     const hint = meant ? `; did you mean "${meant}"?` : '';
     problems.push({ path, sentence: `must be ${choices.map((choice) => `"${choice}"`).join(' or ')}${hint}` });
     return choices[0] as T;
+  };
+
+/** A whole number within bounds. */
+export const integer =
+  (least: number, most: number): Reader<number> =>
+  (value, path, problems) => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+    problems.push({ path, sentence: `must be a whole number from ${least} to ${most}, without quotes` });
+    return least;
   };
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;

@@ -1,6 +1,7 @@
 /** Backup jobs and their rows. */
 import type { Statement, Store } from '#agent/ports/store';
 import type { Label } from '#shared/label';
+import type { HeldApp } from '#shared/wire/backups';
 import type { Mode } from './log.ts';
 
 /**
@@ -39,6 +40,11 @@ export interface Job {
   failure: Failure | '';
   /** Of the guest's configuration at the start; empty where that is not known. */
   configDigest: string;
+  /** The applications that were to be consistent, and what the guest reported of them; null: nothing. */
+  intends: string[];
+  heldApps: HeldApp[] | null;
+  /** Whether the log proves that all data was fixed in one instant; null before the consistency point. */
+  oneInstant: boolean | null;
   /** Not kept: only the running task knows them. */
   progress: number | null;
   /** Guessed from the growth of the archive's file. */
@@ -84,6 +90,9 @@ const jobOf = (row: Row): Job => {
   return {
     ...fields,
     warnings: JSON.parse(row.warnings) as string[],
+    intends: [],
+    heldApps: null,
+    oneInstant: null,
     progress: null,
     progressEstimated: false,
     etaSeconds: null,
@@ -109,6 +118,9 @@ export const newJob = (facts: NewJob): Job => ({
   warnings: [],
   error: '',
   failure: '',
+  intends: [],
+  heldApps: null,
+  oneInstant: null,
   progress: null,
   progressEstimated: false,
   etaSeconds: null,

@@ -29,4 +29,7 @@ export const statusView = (vmid: number, job: Job | null, revision: string): Bac
   finished_at: time(job?.finishedAt ?? null),
   warnings: job?.warnings ?? [],
   label: job?.label ?? null,
+  one_instant: job?.oneInstant ?? null,
+  intends: job?.intends ?? [],
+  apps: job?.heldApps ?? null,
 });

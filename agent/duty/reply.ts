@@ -18,6 +18,7 @@ export const notDue = (vmid: number, reason: string): BackupDue => ({
   hold: false,
   hold_expected_seconds: null,
   slot_expires_at: null,
+  one_instant: null,
 });
 
 export const offered = (
@@ -36,5 +37,7 @@ export const offered = (
     hold,
     hold_expected_seconds: hold ? expected : null,
     slot_expires_at: timestamp(clock.now() + until - clock.monotonic()),
+    // Of a virtual machine it is known only when its freeze has been seen to hold.
+    one_instant: verdict.mode === 'snapshot' && verdict.guest.type === 'lxc',
   };
 };

@@ -3,7 +3,15 @@ import type { Scope } from '#shared/ids';
 import { openapi } from '#shared/openapi';
 import { GUEST_API } from '#shared/wire/api';
 import type { Archives, ArchivesQuery } from '#shared/wire/archives';
-import type { BackupDue, BackupStarted, BackupStatus, StartBackup, StatusQuery } from '#shared/wire/backups';
+import type {
+  BackupDue,
+  BackupStarted,
+  BackupStatus,
+  HeldAccepted,
+  HeldReport,
+  StartBackup,
+  StatusQuery,
+} from '#shared/wire/backups';
 import type { Identity } from '#shared/wire/identity';
 import type { DiskService } from '../disks/service.ts';
 import type { Problem } from '../health/problems.ts';
@@ -18,7 +26,10 @@ export interface GuestServices {
     due(vmid: number): Promise<BackupDue>;
     start(vmid: number, body: StartBackup): Promise<BackupStarted>;
   };
-  backups: { status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus> };
+  backups: {
+    status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus>;
+    reportHeld(vmid: number, jobId: string, report: HeldReport): Promise<HeldAccepted>;
+  };
   archives: { list(vmid: number, query: ArchivesQuery): Promise<Archives> };
   problems: { list(vmid: number): Problem[] };
   events: Pick<EventHub, 'follow'>;
@@ -41,6 +52,7 @@ export const guestHandlers = (services: GuestServices): GuestHandlers => {
     getBackupDue: ({ guest }) => duty.due(guest.vmid),
     startBackup: ({ guest, body }) => duty.start(guest.vmid, body),
     getBackupStatus: ({ guest, query, signal }) => backups.status(guest.vmid, query, signal),
+    reportHeld: ({ guest, params, body }) => backups.reportHeld(guest.vmid, params.job_id, body),
     getBackups: ({ guest, query }) => archives.list(guest.vmid, query),
     getCoverage: ({ guest }) => storage.coverage(guest.vmid),
     listDisks: ({ guest }) => disks.list(guest.vmid),

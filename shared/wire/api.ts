@@ -1,6 +1,6 @@
 /** The whole guest API. A new endpoint is one entry here; the compiler then asks the agent for its handler. */
 import { getBackups, getCoverage } from './archives.ts';
-import { getBackupDue, getBackupStatus, startBackup } from './backups.ts';
+import { getBackupDue, getBackupStatus, reportHeld, startBackup } from './backups.ts';
 import { assignDisk, ejectDisk, formatDisk, listDisks } from './disks.ts';
 import { getEvents } from './events.ts';
 import { getHealthz, getIdentity, getOpenapi } from './identity.ts';
@@ -16,6 +16,7 @@ export const GUEST_API = {
   getBackupDue,
   startBackup,
   getBackupStatus,
+  reportHeld,
   getBackups,
   getCoverage,
   listDisks,

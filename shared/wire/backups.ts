@@ -22,6 +22,8 @@ export const BackupDue = typed(
     /** From the start of the backup to the consistency point, as it was lately. */
     hold_expected_seconds: nullable(Type.Integer()),
     slot_expires_at: nullable(Timestamp),
+    /** Whether all of the guest's data will be fixed in one instant, as far as that is known before; null without an offer. */
+    one_instant: nullable(Type.Boolean()),
   }),
 );
 export type BackupDue = TypeOf<typeof BackupDue>;
@@ -40,10 +42,16 @@ export const Phase = Type.Union([Type.Literal('idle'), Type.Literal('running'), 
 export const BackupStarted = typed(Type.Object({ vmid: Vmid, job_id: Type.String(), phase: Phase }));
 export type BackupStarted = TypeOf<typeof BackupStarted>;
 
+/** As quiesce.yaml names an application. */
+export const AppName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' });
+export const MOST_APPS = 64;
+
 export const StartBackup = typed(
   Type.Object({
     /** The same id answers the same job for seven days. */
     request_id: Type.Optional(RequestId),
+    /** The applications that are to be consistent in the archive: its label is the worst of theirs. */
+    intends: Type.Optional(Type.Array(AppName, { maxItems: MOST_APPS })),
   }),
 );
 export type StartBackup = TypeOf<typeof StartBackup>;
@@ -56,6 +64,36 @@ export const startBackup = endpoint({
   status: 202,
   body: StartBackup,
   reply: BackupStarted,
+});
+
+export const HeldApp = Type.Object({
+  app: AppName,
+  /** The adapter's condition for `app` was true at the consistency point; where no hold is needed, `held_ms` is 0. */
+  held: Type.Boolean(),
+  held_ms: Type.Integer({ minimum: 0 }),
+  /** All of its data is in the archive. */
+  covered: Type.Boolean(),
+});
+export type HeldApp = TypeOf<typeof HeldReport>['apps'][number];
+
+export const HeldReport = typed(Type.Object({ apps: Type.Array(HeldApp, { maxItems: MOST_APPS }) }));
+export type HeldReport = TypeOf<typeof HeldReport>;
+
+export const HeldParams = typed(Type.Object({ job_id: Type.String({ minLength: 1, maxLength: 64 }) }));
+export type HeldParams = TypeOf<typeof HeldParams>;
+
+export const HeldAccepted = typed(Type.Object({ vmid: Vmid, job_id: Type.String() }));
+export type HeldAccepted = TypeOf<typeof HeldAccepted>;
+
+export const reportHeld = endpoint({
+  method: 'POST',
+  path: '/backup/{job_id}/held',
+  access: 'backup',
+  summary:
+    'Says of each application, after the consistency point, whether it was consistent then. Said once; the same again changes nothing.',
+  params: HeldParams,
+  body: HeldReport,
+  reply: HeldAccepted,
 });
 
 const JOB = {
@@ -83,6 +121,12 @@ const JOB = {
   finished_at: nullable(Timestamp),
   warnings: Type.Array(Type.String()),
   label: nullable(Label),
+  /** Whether all data was fixed in one instant, as the log proves; null before the consistency point. */
+  one_instant: nullable(Type.Boolean()),
+  /** The applications that were to be consistent. */
+  intends: Type.Array(Type.String()),
+  /** What the guest reported of them; null: nothing yet. */
+  apps: nullable(Type.Array(HeldApp)),
 };
 
 /** A backup as events carry it. */
