@@ -14,6 +14,8 @@ export interface CommandResult {
   ms: number;
   /** The end of what it printed, or why it could not be started; for the log. */
   tail: string;
+  /** What it printed to its standard output, as it is; no more than MOST_OUTPUT_CHARS from its beginning. */
+  stdout: string;
 }
 
 export type RunCommand = (
@@ -22,6 +24,7 @@ export type RunCommand = (
 ) => Promise<CommandResult>;
 
 const TAIL_CHARS = 400;
+const MOST_OUTPUT_CHARS = 64 * 1024;
 /** For output that is on its way when the command ends. */
 const DRAIN_MS = 100;
 /** Between SIGTERM and SIGKILL; and as long again for a child that not even that ends. */
@@ -58,6 +61,15 @@ const keepTail = (streams: (Readable | null)[]): (() => string) => {
   return () => plainText(tail);
 };
 
+/** Keeps the beginning of the output, for those that read what a program answers. */
+const keepOutput = (stream: Readable | null): (() => string) => {
+  let text = '';
+  stream?.on('data', (chunk: Buffer) => {
+    if (text.length < MOST_OUTPUT_CHARS) text = (text + chunk.toString('utf8')).slice(0, MOST_OUTPUT_CHARS);
+  });
+  return () => text;
+};
+
 /** Ends the whole group: SIGTERM, then SIGKILL, and at last left behind (a process in D state cannot be ended). Returns what cancels. */
 const endGroup = (clock: Clock, child: ChildProcess, killed: () => void, leftBehind: () => void): (() => void) => {
   signalGroup(child, 'SIGTERM');
@@ -79,6 +91,7 @@ const neverStarted = (error: unknown): CommandResult => ({
   timedOut: false,
   ms: 0,
   tail: sentenceOf(error),
+  stdout: '',
 });
 
 /** Never rejects. @param clock for deadlines, which a freeze of the guest does not use up */
@@ -89,6 +102,7 @@ export const commandRunner =
       const started = clock.monotonic();
       const child = start(argv);
       const tail = keepTail([child.stdout, child.stderr]);
+      const stdout = keepOutput(child.stdout);
       let timedOut = false;
       let exited = false;
       let cancelEnd: (() => void) | null = null;
@@ -98,7 +112,8 @@ export const commandRunner =
         cancelEnd?.();
         signal?.removeEventListener('abort', end);
         const ok = code === 0 && cancelEnd === null;
-        resolve({ ok, code, timedOut, ms: Math.round(clock.monotonic() - started), tail: why ?? tail() });
+        const ms = Math.round(clock.monotonic() - started);
+        resolve({ ok, code, timedOut, ms, tail: why ?? tail(), stdout: stdout() });
       };
       const end = () => {
         if (exited || cancelEnd !== null) return;
