@@ -1,6 +1,7 @@
 /** Why applications are let go: decided from one reading of the job, apart from doing it. Pure. */
+
+import { LATE_MS } from '#shared/quiesce/awake';
 import type { BackupStatus } from '#shared/wire/backups';
-import { LATE_MS } from '../awake.ts';
 
 export const RELEASE_REASONS = {
   point: 'the data in the archive is fixed',

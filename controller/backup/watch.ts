@@ -1,7 +1,7 @@
 /** Reads a running backup by long polls: until its applications may go, and on to its end. */
 import { type Clock, sleep } from '#shared/clock';
+import { GRACE_MS } from '#shared/quiesce/awake';
 import { type BackupStatus, getBackupStatus } from '#shared/wire/backups';
-import { GRACE_MS } from '../awake.ts';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { atDeadline, type ReleaseReason, whyRelease } from './hold.ts';
 

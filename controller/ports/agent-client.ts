@@ -3,7 +3,7 @@ import type { Bootstrap } from '#shared/bootstrap';
 import type { Clock } from '#shared/clock';
 import { type AnyEndpoint, type Endpoint, pathOf } from '#shared/endpoint';
 import { PinMismatch } from '#shared/pin';
-import { afterAwake } from '../awake.ts';
+import { afterAwake } from '#shared/quiesce/awake';
 import { AgentError, ownError } from './agent-error.ts';
 import { readAnswer } from './answer.ts';
 import type { BootstrapSource, Trust } from './bootstrap.ts';

@@ -1,5 +1,5 @@
-/** Deadlines of a guest that may stand still: a container snapshot freezes every process, the controller included. */
-import type { Clock } from '#shared/clock';
+/** Deadlines of a guest that may stand still: a container snapshot freezes every process, these programs included. */
+import type { Clock } from '../clock.ts';
 
 /** A timer that fires later than this says "we were frozen". */
 export const LATE_MS = 2000;
