@@ -1,5 +1,5 @@
 /** Headings, rows and wrapped lines of the screen. Pure: no colour, no width beyond 100. */
-import { plainText } from '../ports/agent-error.ts';
+import { plainText } from '#shared/quiesce/plain-text';
 import type { Part } from './overview.ts';
 
 const WIDTH = 96;

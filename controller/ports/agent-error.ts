@@ -1,4 +1,5 @@
 /** What a call to the agent fails with: one type, a code, a sentence. The agent's own codes pass through as they are. */
+import { errorText, plainText } from '#shared/quiesce/plain-text';
 
 /** Codes of this side; every other one is the agent's (#shared/errors). */
 const OWN_SENTENCES = {
@@ -11,13 +12,6 @@ const OWN_SENTENCES = {
   cancelled: 'The call was given up.',
 } as const;
 type OwnCode = keyof typeof OWN_SENTENCES;
-
-/** Text of another program, made fit for a terminal: one line, no control characters, no more than a person reads. */
-export const plainText = (text: string): string => {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
-  const line = text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, ' ').trim();
-  return line.length > 500 ? `${line.slice(0, 499)}…` : line;
-};
 
 export class AgentError extends Error {
   override readonly name = 'AgentError';
@@ -34,8 +28,7 @@ export const ownError = (code: OwnCode, cause?: unknown, sentence: string = OWN_
   new AgentError(code, sentence, cause);
 
 /** Whatever was thrown, as a sentence. */
-export const sentenceOf = (error: unknown): string =>
-  error instanceof AgentError ? error.message : plainText(error instanceof Error ? error.message : String(error));
+export const sentenceOf = (error: unknown): string => (error instanceof AgentError ? error.message : errorText(error));
 
 /** Whether it cannot be known what became of the request: the same one must be asked again. */
 export const isUnknownOutcome = (error: unknown): boolean =>

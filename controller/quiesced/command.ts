@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { homedir } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { Clock } from '#shared/clock';
-import { afterAwake } from '../awake.ts';
-import { plainText, sentenceOf } from './agent-error.ts';
+import { afterAwake } from '#shared/quiesce/awake';
+import { errorText, plainText } from '#shared/quiesce/plain-text';
 
 export interface CommandResult {
   ok: boolean;
@@ -90,17 +90,23 @@ const neverStarted = (error: unknown): CommandResult => ({
   code: null,
   timedOut: false,
   ms: 0,
-  tail: sentenceOf(error),
+  tail: errorText(error),
   stdout: '',
 });
 
-/** Never rejects. @param clock for deadlines, which a freeze of the guest does not use up */
+/**
+ * Never rejects.
+ * @param clock for deadlines, which a freeze of the guest does not use up
+ * @param watch is told of each group that begins and ends, so that it can be ended when this process no longer can do it
+ */
 export const commandRunner =
-  (clock: Clock): RunCommand =>
+  (clock: Clock, watch: (group: number, runs: boolean) => void = () => undefined): RunCommand =>
   (argv, { timeoutMs, signal }) =>
     new Promise<CommandResult>((resolve) => {
       const started = clock.monotonic();
       const child = start(argv);
+      const tell = (runs: boolean) => child.pid !== undefined && watch(child.pid, runs);
+      tell(true);
       const tail = keepTail([child.stdout, child.stderr]);
       const stdout = keepOutput(child.stdout);
       let timedOut = false;
@@ -111,6 +117,7 @@ export const commandRunner =
         cancelTimer();
         cancelEnd?.();
         signal?.removeEventListener('abort', end);
+        tell(false);
         const ok = code === 0 && cancelEnd === null;
         const ms = Math.round(clock.monotonic() - started);
         resolve({ ok, code, timedOut, ms, tail: why ?? tail(), stdout: stdout() });

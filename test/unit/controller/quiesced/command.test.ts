@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '#controller/ports/clock';
-import { commandRunner } from '#controller/ports/command';
+import { systemClock } from '#controller/quiesced/clock';
+import { commandRunner } from '#controller/quiesced/command';
 
 const run = commandRunner(systemClock);
 const sh = (script: string, options: { timeoutMs?: number; signal?: AbortSignal } = {}) =>
