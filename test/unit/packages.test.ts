@@ -29,7 +29,8 @@ const setup = ({ uid = 0, files = {}, apt = 'exit 0' }: { uid?: number; files?: 
   for (const directory of ['run', 'usr/sbin', 'bin']) mkdirSync(path(directory), { recursive: true });
   for (const [name, text] of Object.entries(files)) write(name, text);
   write('bin/id', `#!/bin/sh\necho ${uid}\n`);
-  write('bin/systemctl', `#!/bin/sh\necho "systemctl $*" >> ${dir}/calls\n`);
+  for (const name of ['systemctl', 'useradd']) write(`bin/${name}`, `#!/bin/sh\necho "${name} $*" >> ${dir}/calls\n`);
+  write('bin/getent', '#!/bin/sh\nexit 2\n');
   write(
     'bin/apt-get',
     `#!/bin/sh\ncd ${dir}\necho "apt-get $*" >> calls\n` +
@@ -77,6 +78,10 @@ test('while it installs no daemon may start and no cluster is made; afterwards b
   expect(run.calls).toContain('policy 101');
   expect(run.calls).toContain('create_main_cluster = false');
   expect([run.read(POLICY), run.read(CLUSTER)]).toEqual([null, null]);
+});
+
+test('the account that the server of MariaDB runs as is made with it', () => {
+  expect(setup().calls.find((call) => call.startsWith('useradd'))).toMatch(/--system .* mysql$/);
 });
 
 test("the administrator's files stay as they are", () => {
