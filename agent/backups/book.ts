@@ -1,5 +1,6 @@
 /** The jobs under way, as they are now: in memory first, on disk as soon as it takes them, told to whoever listens. */
 import type { Journal } from '#agent/ports/journal';
+import type { Statement } from '#agent/ports/store';
 import { type Clock, sleep, waitAtMost } from '#shared/clock';
 import type { Job, Jobs } from './jobs.ts';
 
@@ -72,6 +73,26 @@ export const createBook = ({ jobs, clock, journal, tell, ended, closing }: BookP
     keep: async (job: Job): Promise<void> => {
       const known = open.get(job.jobId);
       if (known && !closed.has(job.jobId)) await keepSoon(known);
+    },
+    /**
+     * Changes it, and resolves when that is on disk with whatever is written along; what cannot be written is taken back.
+     * False: its end is known, so nothing changes it any more.
+     */
+    record: async (job: Job, change: Partial<Job>, ...along: Statement[]): Promise<boolean> => {
+      const known = open.get(job.jobId);
+      if (!known || closed.has(job.jobId)) return false;
+      const changed = put({ ...known, ...change });
+      // An older state that still waits for room on the disk must not follow this one.
+      unsaved.delete(job.jobId);
+      try {
+        await jobs.save(changed, ...along);
+      } catch (error) {
+        const now = open.get(job.jobId);
+        const before = Object.fromEntries(Object.keys(change).map((key) => [key, known[key as keyof Job]]));
+        if (now && !closed.has(job.jobId)) void keepSoon(put({ ...now, ...before }));
+        throw error;
+      }
+      return true;
     },
     /** The row first: who is told of the end may start the next backup at once. */
     end: async (job: Job, ending: Partial<Job>): Promise<Job> => {

@@ -3,11 +3,14 @@ import type { Problems } from '#agent/health/problems';
 import type { Journal } from '#agent/ports/journal';
 import type { Proxmox, VzdumpRequest } from '#agent/ports/proxmox';
 import { type Clock, sleep } from '#shared/clock';
+import { appProblem } from './app-problem.ts';
 import type { Book } from './book.ts';
 import type { createCleanUp } from './clean-up.ts';
 import type { createFreeze } from './freeze.ts';
+import type { Held } from './held.ts';
 import type { Job } from './jobs.ts';
 import { type createJudge, failed } from './judge.ts';
+import { fullLabelOf, isOneInstant, mayBeApp } from './label.ts';
 import type { createLaunch } from './launch.ts';
 import { type LogFacts, NOTHING_READ, readLine } from './log.ts';
 import type { Companion } from './run.ts';
@@ -24,6 +27,7 @@ export interface CarryPorts {
   judge: ReturnType<typeof createJudge>;
   freeze: ReturnType<typeof createFreeze>;
   cleanUp: ReturnType<typeof createCleanUp>;
+  held: Pick<Held, 'said'>;
   companions: readonly Companion[];
   closing: AbortSignal;
 }
@@ -33,7 +37,7 @@ const STOP_AGAIN_MS = 10_000;
 const STOP_RETRY_MS = 2000;
 
 export const createCarrier = (ports: CarryPorts) => {
-  const { proxmox, clock, journal, problems, book, launcher, follow, judge, freeze, cleanUp, companions, closing } = ports;
+  const { proxmox, clock, journal, problems, book, launcher, follow, judge, freeze, cleanUp, held, companions, closing } = ports;
   /** Aborted when a job is to be stopped. */
   const stops = new Map<string, AbortController>();
   const fieldsOf = ({ jobId, vmid, upid }: Job) => ({ job: jobId, vmid, upid });
@@ -56,6 +60,7 @@ export const createCarrier = (ports: CarryPorts) => {
   /** Follows the task from its first line to its exit status. */
   const followJob = async (job: Job, asked: AbortSignal): Promise<void> => {
     let facts = NOTHING_READ;
+    let pointSeenAt: number | null = null;
     const over = new AbortController();
     const hurry = new AbortController();
     const run = {
@@ -70,6 +75,7 @@ export const createCarrier = (ports: CarryPorts) => {
       fieldsOf(job),
       (line) => {
         facts = readLine(facts, line);
+        if (facts.pointLine !== null) pointSeenAt ??= clock.monotonic();
         const known = book.now(job);
         const change = changeBy(facts, known, clock.now());
         if (change) book.change(job, change);
@@ -79,18 +85,21 @@ export const createCarrier = (ports: CarryPorts) => {
     );
     over.abort();
     await Promise.all(beside);
-    if (ended) await finish(book.now(job), facts, ended);
+    if (ended) await finish(book.now(job), facts, pointSeenAt, ended);
   };
 
-  const finish = async (job: Job, facts: LogFacts, ended: TaskEnd): Promise<void> => {
+  const finish = async (job: Job, facts: LogFacts, pointSeenAt: number | null, ended: TaskEnd): Promise<void> => {
     // One that never came to its guest froze nothing: whoever did knows why.
     const untouched = ended.whole && facts.lines > 0 && facts.guest === null;
     if (!untouched) await freeze.release(job);
     const ending = await judge(job, facts, ended);
+    if (ending.state === 'done' && pointSeenAt !== null && mayBeApp(facts)) await held.said(job, pointSeenAt);
     if (closing.aborted) return;
-    const last = await end(job, ending, facts, ended.exitstatus ?? 'no such task');
+    const label = ending.state === 'done' ? fullLabelOf(facts, book.now(job)) : null;
+    const last = await end(job, { ...ending, label }, facts, ended.exitstatus ?? 'no such task');
     freeze.judge(last, facts);
     judgeWording(last, facts, ended);
+    judgeApps(last);
     // A task that Proxmox has lost may still write.
     if (last.state === 'failed' && ended.exitstatus !== undefined) await cleanUp(last, facts.archive);
   };
@@ -107,6 +116,12 @@ export const createCarrier = (ports: CarryPorts) => {
         evidence: `no known line of the consistency point in ${lines} lines, job ${jobId}`,
         nextStep: 'Update felhom, or report the log of this backup to its makers.',
       });
+  };
+
+  const judgeApps = (job: Job): void => {
+    const problem = job.state === 'done' ? appProblem(job) : null;
+    if (problem === 'clear') problems.clear('app-not-consistent', job.vmid);
+    else if (problem !== null) problems.raise(problem);
   };
 
   const end = async (job: Job, ending: Partial<Job>, facts: LogFacts, exitstatus: string): Promise<Job> => {
@@ -160,6 +175,7 @@ const changeBy = (facts: LogFacts, job: Job, now: number): Partial<Job> | null =
     progress: facts.progress ?? job.progress,
     etaSeconds: facts.progress === null ? job.etaSeconds : facts.etaSeconds,
     consistencyPointAt: job.consistencyPointAt ?? (facts.pointLine === null ? null : now),
+    oneInstant: isOneInstant(facts) ?? job.oneInstant,
   };
   const keys = Object.keys(change) as (keyof typeof change)[];
   return keys.some((key) => change[key] !== job[key]) ? change : null;

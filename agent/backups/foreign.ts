@@ -86,7 +86,7 @@ export const createForeign = (ports: ForeignPorts) => {
       const createdAt = task.starttime * 1000;
       const job = newJob({
         ...{ jobId: randomUUID(), vmid, source: 'proxmox', requestId: null },
-        ...{ storage: '', createdAt, configDigest: '' },
+        ...{ storage: '', createdAt, configDigest: '', intends: [] },
       });
       journal('notice', 'A backup that felhom did not start was seen.', { job: job.jobId, vmid, upid: task.upid });
       return book.add({ ...job, state: 'running', upid: task.upid, startedAt: createdAt });

@@ -1,5 +1,5 @@
 /** Backup jobs and their rows. */
-import type { Statement, Store } from '#agent/ports/store';
+import type { SqlValue, Statement, Store } from '#agent/ports/store';
 import type { Label } from '#shared/label';
 import type { HeldApp } from '#shared/wire/backups';
 import type { Mode } from './log.ts';
@@ -73,35 +73,43 @@ const COLUMNS = {
   source: 'source',
   failure: 'failure',
   config_digest: 'configDigest',
+  warnings: 'warnings',
+  intends: 'intends',
+  held_apps: 'heldApps',
+  one_instant: 'oneInstant',
 } as const satisfies Record<string, keyof Job>;
 type Column = keyof typeof COLUMNS;
-type Row = Record<Column, string | number | null> & { warnings: string };
+type Row = Record<Column, string | number | null>;
 
 const NAMES = Object.keys(COLUMNS) as Column[];
-const SELECT = `SELECT ${NAMES.join(', ')}, warnings FROM backup_jobs`;
+const SELECT = `SELECT ${NAMES.join(', ')} FROM backup_jobs`;
 /** In the order they were written: the clock may have jumped. */
 const NEWEST = 'ORDER BY rowid DESC LIMIT 1';
 /** The index leaves out rows without a task, and is used only where the question does so too. */
 const OF_TASK = "upid = ? AND upid <> ''";
 const UNFINISHED = "state IN ('intent', 'running')";
 
-const jobOf = (row: Row): Job => {
-  const fields = Object.fromEntries(NAMES.map((name) => [COLUMNS[name], row[name]])) as unknown as Job;
-  return {
-    ...fields,
-    warnings: JSON.parse(row.warnings) as string[],
-    intends: [],
-    heldApps: null,
-    oneInstant: null,
-    progress: null,
-    progressEstimated: false,
-    etaSeconds: null,
-  };
+/** SQLite has neither lists nor booleans. */
+const READ: Partial<Record<Column, (value: string | number) => unknown>> = {
+  warnings: (json) => JSON.parse(String(json)),
+  intends: (json) => JSON.parse(String(json)),
+  held_apps: (json) => JSON.parse(String(json)),
+  one_instant: (bit) => bit !== 0,
 };
 
-const valuesOf = (job: Job) => [...NAMES.map((name) => job[COLUMNS[name]]), JSON.stringify(job.warnings)];
+const jobOf = (row: Row): Job => {
+  const read = (name: Column): unknown => (row[name] === null ? null : (READ[name]?.(row[name]) ?? row[name]));
+  const fields = Object.fromEntries(NAMES.map((name) => [COLUMNS[name], read(name)])) as unknown as Job;
+  return { ...fields, progress: null, progressEstimated: false, etaSeconds: null };
+};
 
-type NewJob = Pick<Job, 'jobId' | 'vmid' | 'source' | 'requestId' | 'storage' | 'createdAt' | 'configDigest'>;
+const written = (value: Job[keyof Job]): SqlValue => {
+  if (typeof value === 'boolean') return Number(value);
+  return Array.isArray(value) ? JSON.stringify(value) : value;
+};
+const valuesOf = (job: Job): SqlValue[] => NAMES.map((name) => written(job[COLUMNS[name]]));
+
+type NewJob = Pick<Job, 'jobId' | 'vmid' | 'source' | 'requestId' | 'storage' | 'createdAt' | 'configDigest' | 'intends'>;
 
 export const newJob = (facts: NewJob): Job => ({
   ...facts,
@@ -118,7 +126,6 @@ export const newJob = (facts: NewJob): Job => ({
   warnings: [],
   error: '',
   failure: '',
-  intends: [],
   heldApps: null,
   oneInstant: null,
   progress: null,
@@ -148,17 +155,23 @@ export const createJobs = (store: Store) => {
           values: [job.vmid, job.requestId],
         },
         {
-          sql: `INSERT INTO backup_jobs (${NAMES.join(', ')}, warnings) VALUES (${NAMES.map(() => '?').join(', ')}, ?)`,
+          sql: `INSERT INTO backup_jobs (${NAMES.join(', ')}) VALUES (${NAMES.map(() => '?').join(', ')})`,
           values: valuesOf(job),
         },
       ),
-    save: (job: Job): Promise<void> =>
-      write({
-        sql: `UPDATE backup_jobs SET ${NAMES.map((name) => `${name} = ?`).join(', ')}, warnings = ? WHERE job_id = ?`,
-        values: [...valuesOf(job), job.jobId],
-      }),
+    /** With whatever is to be written along with it, or none of it. */
+    save: (job: Job, ...along: Statement[]): Promise<void> =>
+      write(
+        {
+          sql: `UPDATE backup_jobs SET ${NAMES.map((name) => `${name} = ?`).join(', ')} WHERE job_id = ?`,
+          values: [...valuesOf(job), job.jobId],
+        },
+        ...along,
+      ),
     unfinished: (): Promise<Job[]> => select(`WHERE ${UNFINISHED} ORDER BY rowid`),
     newest: async (vmid: number): Promise<Job | null> => (await select(`WHERE vmid = ? ${NEWEST}`, vmid))[0] ?? null,
+    byId: async (vmid: number, jobId: string): Promise<Job | null> =>
+      (await select('WHERE job_id = ? AND vmid = ?', jobId, vmid))[0] ?? null,
     byRequest: async (vmid: number, requestId: string, since: number): Promise<Job | null> =>
       (await select(`WHERE vmid = ? AND request_id = ? AND created_at >= ? ${NEWEST}`, vmid, requestId, since))[0] ?? null,
     /** The newest `last` jobs of a guest and its newest three good ones, oldest first. */

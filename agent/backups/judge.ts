@@ -3,7 +3,6 @@ import type { Journal } from '#agent/ports/journal';
 import type { BackupVolume, Proxmox } from '#agent/ports/proxmox';
 import { type Clock, sleep } from '#shared/clock';
 import type { Failure, Job } from './jobs.ts';
-import { labelOf } from './label.ts';
 import type { LogFacts } from './log.ts';
 import { archiveOf, outcomeOf, volidOf } from './outcome.ts';
 import {
@@ -31,7 +30,7 @@ const LISTING = { tries: 3, everyMs: 2000 };
 export const failed = ({ failure: stop }: Job, failure: Failure, sentence: string): Partial<Job> => {
   const why =
     stop === 'cancelled' || stop === 'preempted' ? { failure: stop, error: STOPPED[stop] } : { failure, error: sentence };
-  return { state: 'failed', ...why, consistencyPointAt: null };
+  return { state: 'failed', ...why, consistencyPointAt: null, oneInstant: null };
 };
 
 export const createJudge = ({ proxmox, clock, journal, closing }: JudgePorts) => {
@@ -62,7 +61,7 @@ export const createJudge = ({ proxmox, clock, journal, closing }: JudgePorts) =>
     if (found === 'unknown') warnings.push(LISTING_UNKNOWN);
     if (!whole) warnings.push(LOG_UNREADABLE);
     else if (facts.pointLine === null) warnings.push(LOG_UNKNOWN);
-    const known = { state: 'done', failure: '', label: labelOf(facts), warnings } as const;
+    const known = { state: 'done', failure: '', warnings } as const;
     if (found !== 'unknown') return { ...known, archive: found.volid, sizeBytes: found.sizeBytes };
     return { ...known, archive: facts.archive === '' ? '' : volidOf(job.storage, facts.archive) };
   };

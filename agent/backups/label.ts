@@ -1,6 +1,8 @@
-/** What a finished archive's data can be trusted for, by what the log proved. */
+/** What a finished archive's data can be trusted for: by what the log proved, and by the guest's word on its applications. */
 import type { GuestType } from '#agent/ports/proxmox';
 import type { Label } from '#shared/label';
+import { archiveLabel } from '#shared/quiesce/table';
+import type { Job } from './jobs.ts';
 import type { LogFacts, Mode } from './log.ts';
 
 interface Row {
@@ -34,8 +36,10 @@ const TRUTH: readonly Row[] = [
   { guest: 'qemu', mode: 'stop', running: false, label: 'stopped' },
 ];
 
-/** Without a known consistency point nothing is claimed, whatever else the log says. */
-export const labelOf = (facts: Pick<LogFacts, 'guest' | 'mode' | 'running' | 'freeze' | 'pointLine'>): Label => {
+type Facts = Pick<LogFacts, 'guest' | 'mode' | 'running' | 'freeze' | 'pointLine'>;
+
+/** What the mode proves. Without a known consistency point nothing is claimed, whatever else the log says. */
+export const labelOf = (facts: Facts): Label => {
   if (facts.pointLine === null) return 'crash';
   const row = TRUTH.find(
     (known) =>
@@ -46,3 +50,14 @@ export const labelOf = (facts: Pick<LogFacts, 'guest' | 'mode' | 'running' | 'fr
   );
   return row?.label ?? 'crash';
 };
+
+/** Nothing wrote while the data was fixed, so that all of it is of one instant; null as long as that is not known. */
+export const isOneInstant = (facts: Facts): boolean | null => (facts.pointLine === null ? null : labelOf(facts) !== 'crash');
+
+/** Only where applications can have been held until a moment that the log tells. */
+export const mayBeApp = ({ guest, mode, running, pointLine }: Facts): boolean =>
+  guest !== null && mode === 'snapshot' && running === true && pointLine !== null;
+
+/** `app` is the guest's word, and it counts only where the log does not speak against it. */
+export const fullLabelOf = (facts: Facts, { intends, heldApps }: Pick<Job, 'intends' | 'heldApps'>): Label =>
+  archiveLabel(labelOf(facts), { snapshot: mayBeApp(facts), intends, claims: heldApps });

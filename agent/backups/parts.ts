@@ -19,6 +19,7 @@ import { createCleanUp } from './clean-up.ts';
 import { createEstimate } from './estimate.ts';
 import { createForeign } from './foreign.ts';
 import { createFreeze } from './freeze.ts';
+import { createHeld } from './held.ts';
 import { createJobs, type Job, type StopReason } from './jobs.ts';
 import { createJudge } from './judge.ts';
 import { createLaunch } from './launch.ts';
@@ -98,8 +99,9 @@ export const createParts = (ports: BackupPorts) => {
 
   const shared = { proxmox, clock, journal, closing: closing.signal };
   const follow = createTasks({ ...shared, taskLog });
+  const held = createHeld({ jobs, book, clock, closing: closing.signal });
   const carrier = createCarrier({
-    ...{ ...shared, problems, book, follow },
+    ...{ ...shared, problems, book, follow, held },
     launcher: createLaunch({ ...shared, book, syncGuest: ports.syncGuest }),
     judge: createJudge(shared),
     freeze: createFreeze({ clock, journal, problems, audit, isBusy, cgroup: ports.cgroup }),
@@ -129,6 +131,7 @@ export const createParts = (ports: BackupPorts) => {
     carried,
     background,
     stop,
+    held,
     carrier,
     foreign,
     repairStaleLock,

@@ -65,7 +65,7 @@ export const createRecords = (jobs: Pick<Jobs, 'history'>) => {
 
   /** Each guest's jobs are read once; a read that failed is tried again. */
   const load = (vmid: number): Promise<Job[]> => {
-    const known = loading.get(vmid) ?? jobs.history(vmid, LAST);
+    const known = loading.get(vmid) ?? jobs.history(vmid, LAST).then((list) => list.map(slim));
     loading.set(vmid, known);
     known.catch(() => loading.delete(vmid));
     return known;
@@ -77,12 +77,15 @@ export const createRecords = (jobs: Pick<Jobs, 'history'>) => {
     /** Takes over a job's new state. */
     note: (job: Job): void => {
       load(job.vmid).then(
-        (list) => upsert(list, job),
+        (list) => upsert(list, slim(job)),
         () => {},
       );
     },
   };
 };
+
+/** Of fifty guests with a hundred jobs each, names of applications would be much of the agent's memory. */
+const slim = (job: Job): Job => ({ ...job, intends: [], heldApps: null });
 
 /** In place, so that whoever waits for the list sees it. */
 const upsert = (list: Job[], job: Job): void => {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { VzdumpRequest } from '#agent/ports/proxmox';
 import { sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
-import type { BackupStatus, StatusQuery } from '#shared/wire/backups';
+import type { BackupStatus, HeldAccepted, HeldReport, StatusQuery } from '#shared/wire/backups';
 import { type Job, type JobSource, newJob, type StopReason } from './jobs.ts';
 import type { Mode } from './log.ts';
 import { noteOf } from './outcome.ts';
@@ -17,6 +17,8 @@ export interface NewBackup {
   source: JobSource;
   mode: Mode;
   configDigest: string;
+  /** The applications that are to be consistent. */
+  intends: string[];
 }
 
 export interface Backups {
@@ -28,6 +30,8 @@ export interface Backups {
   running(): readonly Job[];
   record(vmid: number): Promise<JobRecord>;
   status(vmid: number, query: StatusQuery, signal: AbortSignal): Promise<BackupStatus>;
+  /** What a guest says of its applications at the consistency point of its job. On disk when it resolves. */
+  reportHeld(vmid: number, jobId: string, report: HeldReport): Promise<HeldAccepted>;
   /** Stops the guest's job, if it is ours. Survives a restart of the agent; a backup that was done by then is done. */
   cancel(vmid: number, why: StopReason): Promise<Job>;
   /** Looks for vzdump runs that are not ours and takes those of enrolled guests as jobs. */
@@ -67,11 +71,11 @@ export const createBackups = (ports: BackupPorts): Backups => {
 
   const begin = (order: NewBackup): Promise<Job> =>
     parts.inTurn(async () => {
-      const { vmid, requestId, source, mode, configDigest } = order;
+      const { vmid, requestId, source, mode, configDigest, intends } = order;
       requireIdle(vmid);
       const { storage, compress } = settings();
       const jobId = randomUUID();
-      const job = newJob({ jobId, vmid, source, requestId, storage, configDigest, createdAt: clock.now() });
+      const job = newJob({ jobId, vmid, source, requestId, storage, configDigest, intends, createdAt: clock.now() });
       await book.add(job);
       carry(job, { vmid, storage, mode, compress, notes: noteOf(job, ports.hostId) });
       return job;
@@ -123,6 +127,7 @@ export const createBackups = (ports: BackupPorts): Backups => {
     running: book.running,
     record: (vmid) => records.of(vmid, clock.now()),
     status,
+    reportHeld: parts.held.report,
     cancel,
     watchForeign: foreign.watch,
     repairStaleLock: parts.repairStaleLock,

@@ -19,6 +19,7 @@ export interface DutyBackups {
     source: JobSource;
     mode: Passed['mode'];
     configDigest: string;
+    intends: string[];
   }): Promise<Job>;
   byRequest(vmid: number, requestId: string): Promise<Job | null>;
   running(): readonly Job[];

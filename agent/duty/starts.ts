@@ -15,6 +15,11 @@ import { ELSEWHERE, OTHERS_TURN, type Turns } from './turns.ts';
 
 const START_PATIENCE_MS = 8000;
 
+/** What a guest adds to its request. */
+type Wish = Pick<Job, 'requestId' | 'intends'>;
+/** Nobody in the guest takes part. */
+const NO_WISH: Wish = { requestId: null, intends: [] };
+
 export interface StartParts extends Pick<DutyPorts, 'backups' | 'problems' | 'clock' | 'journal'> {
   looks: Pick<Looks, 'take'>;
   checks: Pick<Checks, 'run'>;
@@ -61,10 +66,10 @@ export const createStarts = (parts: StartParts) => {
     return Promise.race([passed(vmid), late]).finally(() => answered.abort());
   };
 
-  const begin = async (verdict: Passed, source: JobSource, requestId: string | null): Promise<Job> => {
+  const begin = async (verdict: Passed, source: JobSource, { requestId, intends }: Wish): Promise<Job> => {
     const { guest, mode, configDigest, warnings } = verdict;
     const { vmid } = guest;
-    const job = await backups.begin({ vmid, requestId, source, mode, configDigest });
+    const job = await backups.begin({ vmid, requestId, source, mode, configDigest, intends });
     if (source === 'guest') limits.started(vmid);
     if (source === 'schedule') problems.clear('guest-absent', vmid);
     settle(vmid);
@@ -86,13 +91,14 @@ export const createStarts = (parts: StartParts) => {
     return { source: 'guest' };
   };
 
-  const start = async (vmid: number, { request_id }: StartBackup): Promise<BackupStarted> => {
+  const start = async (vmid: number, { request_id, intends = [] }: StartBackup): Promise<BackupStarted> => {
     const known = await inTurn(() => answering(vmid, request_id));
     if ('job' in known) return startedView(known.job);
     const verdict = await passedSoon(vmid);
+    const wish = { requestId: request_id ?? null, intends: [...new Set(intends)] };
     return inTurn(async () => {
       const now = await answering(vmid, request_id);
-      return startedView('job' in now ? now.job : await begin(verdict, now.source, request_id ?? null));
+      return startedView('job' in now ? now.job : await begin(verdict, now.source, wish));
     });
   };
 
@@ -108,7 +114,7 @@ export const createStarts = (parts: StartParts) => {
       const job = runningOf(vmid);
       if (job !== undefined) return startedView(job);
       requireFree(vmid);
-      return startedView(await begin(verdict, 'operator', null));
+      return startedView(await begin(verdict, 'operator', NO_WISH));
     });
   };
 
@@ -121,7 +127,7 @@ export const createStarts = (parts: StartParts) => {
       journal('notice', 'The agent backs a guest up by itself.', { vmid, why });
       if (status === 'running') absent(vmid, why);
       else problems.clear('guest-absent', vmid);
-      await begin(verdict, 'agent', null);
+      await begin(verdict, 'agent', NO_WISH);
     });
 
   const absent = (vmid: number, why: string): void =>

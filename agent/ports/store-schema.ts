@@ -103,4 +103,9 @@ export const MIGRATIONS: readonly string[] = [
     seen_at INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE backup_jobs ADD COLUMN intends TEXT NOT NULL DEFAULT '[]'; -- JSON array: the applications that were to be consistent
+  ALTER TABLE backup_jobs ADD COLUMN held_apps TEXT;                     -- JSON array: what the guest reported of them
+  ALTER TABLE backup_jobs ADD COLUMN one_instant INTEGER;                -- 0, 1; of the consistency point
+  `,
 ];

@@ -118,6 +118,7 @@ const JOB = newJob({
   createdAt: 0,
   source: 'operator',
   configDigest: '',
+  intends: [],
 } as Parameters<typeof newJob>[0]);
 
 test('backup list: every archive with what it can be trusted for, page after page', async () => {

@@ -37,10 +37,11 @@ beforeAll(async () => {
           hold: true,
           hold_expected_seconds: 3,
           slot_expires_at: null,
+          one_instant: true,
         }),
       start: (vmid, { request_id = '' }) => answer({ vmid, job_id: request_id, phase: 'running' }),
     },
-    backups: { status: unused },
+    backups: { status: unused, reportHeld: unused },
     archives: { list: (vmid, query) => answer(archivesView(vmid, all, query, { now: 1e12, ageMs: 5000 })) },
     problems: {
       list: (vmid) => [

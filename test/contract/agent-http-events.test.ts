@@ -46,7 +46,9 @@ let tellProblem: (change: ProblemChange) => void;
 let readStatus: () => Promise<void>;
 
 const job = (vmid: number, facts: Partial<Job> = {}): Job => ({
-  ...newJob({ jobId: `job-${vmid}`, vmid, requestId: null, storage: 'bak', createdAt: 1000 } as Parameters<typeof newJob>[0]),
+  ...newJob({ jobId: `job-${vmid}`, vmid, requestId: null, storage: 'bak', createdAt: 1000, intends: ['db'] } as Parameters<
+    typeof newJob
+  >[0]),
   state: 'running',
   ...facts,
 });

@@ -109,7 +109,7 @@ export const startTestAgent = async ({
     agent,
     disks: createDisks(),
     duty: { due: unused, start: unused },
-    backups: { status: unused },
+    backups: { status: unused, reportHeld: unused },
     archives: { list: unused },
     problems: { list: unused },
     events: { follow: unused },

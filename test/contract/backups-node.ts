@@ -139,7 +139,7 @@ export const startNode = async () => {
     };
     /** Without a look at what the prechecks would say. */
     const force = async (vmid: number): Promise<BackupStatus> => {
-      await backups.begin({ vmid, requestId: null, source: 'operator', mode: 'snapshot', configDigest: '' });
+      await backups.begin({ vmid, requestId: null, source: 'operator', mode: 'snapshot', configDigest: '', intends: [] });
       return until(vmid, ({ phase }) => phase !== 'running');
     };
     return { ...backups, duty, problems, proxmox, journal, until, run, force, close };

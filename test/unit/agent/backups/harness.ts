@@ -368,7 +368,15 @@ export const setup = ({ minIntervalMs = HOUR, startPreempts = false } = {}) => {
     /** As agent/duty begins one. */
     const start = async (vmid: number, order: Partial<NewBackup> = {}) =>
       startedView(
-        await backups.begin({ vmid, requestId: null, source: 'schedule', mode: 'snapshot', configDigest: 'd1', ...order }),
+        await backups.begin({
+          vmid,
+          requestId: null,
+          source: 'schedule',
+          mode: 'snapshot',
+          configDigest: 'd1',
+          intends: [],
+          ...order,
+        }),
       );
     /** As by kill -9: nothing it has under way has any effect from now on. */
     const kill = () => {

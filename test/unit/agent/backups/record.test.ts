@@ -12,7 +12,7 @@ let count = 0;
 const job = (hoursAgo: number, more: Partial<Job> = {}): Job => {
   count += 1;
   const createdAt = NOW - hoursAgo * HOUR;
-  const facts = { jobId: `j${count}`, vmid: 101, requestId: null, storage: 'bak', configDigest: '' };
+  const facts = { jobId: `j${count}`, vmid: 101, requestId: null, storage: 'bak', configDigest: '', intends: [] };
   return {
     ...newJob({ ...facts, source: 'schedule', createdAt }),
     startedAt: createdAt,

@@ -158,7 +158,7 @@ export const setup = ({ vmids = [101], start = NOON, yaml = '', zone = 'UTC' }: 
     for (const tell of ended) tell(job);
   };
   const backups: DutyBackups = {
-    begin: async ({ vmid, requestId, source, configDigest }) => {
+    begin: async ({ vmid, requestId, source, configDigest, intends }) => {
       if (open().length > 0) throw new FelhomError('backup-slot-busy', 'busy');
       const facts = {
         jobId: `j${jobs.length + 1}`,
@@ -168,6 +168,7 @@ export const setup = ({ vmids = [101], start = NOON, yaml = '', zone = 'UTC' }: 
         storage: 'bak',
         createdAt: clock.now(),
         configDigest,
+        intends,
       };
       return add(newJob(facts), host.jobMs);
     },
@@ -243,7 +244,7 @@ export const setup = ({ vmids = [101], start = NOON, yaml = '', zone = 'UTC' }: 
       storage: 'bak',
       configDigest: 'd1',
     } as const;
-    const job = newJob({ ...base, createdAt });
+    const job = newJob({ ...base, createdAt, intends: [] });
     jobs.push(
       Object.assign(
         job,
