@@ -5,7 +5,7 @@ const report = process.env.FELHOM_TEST_REPORT;
 
 // biome-ignore lint/style/noDefaultExport: what Vitest reads
 export default defineConfig({
-  ssr: { resolve: { conditions: ['source', 'node', 'import', 'default'] } },
+  ssr: { resolve: { conditions: ['source', 'node', 'default'] } },
   test: {
     include: ['test/{unit,contract,system,e2e,chaos}/**/*.test.ts'],
     testTimeout: 30_000,
