@@ -108,7 +108,7 @@ export const absolutePath: Reader<string> = text(
 );
 
 export const oneOf =
-  <T extends string>(choices: readonly T[]): Reader<T> =>
+  <const T extends string>(choices: readonly T[]): Reader<T> =>
   (value, path, problems) => {
     const found = choices.find((choice) => choice === value);
     if (found !== undefined) return found;
