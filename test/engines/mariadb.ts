@@ -46,7 +46,9 @@ const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDi
   // Accounts by unix_socket for the server's own account, as Debian makes them, and for root.
   const who = [`--auth-root-socket-user=${account.name}`, ...(process.getuid?.() === 0 ? [`--user=${account.name}`] : [])];
   const makes = process.getuid?.() === 0 ? { name: 'root', uid: 0, gid: 0 } : account;
-  runAs(makes, [program('mariadb-install-db'), ...options, ...logDir, ...who, `--datadir=${data}`]);
+  // A server that starts removes what looks like left-over temporary tables: those of another one in the same directory as well.
+  const where = [`--datadir=${data}`, `--tmpdir=${run}`];
+  runAs(makes, [program('mariadb-install-db'), ...options, ...logDir, ...who, ...where]);
   await giveTo(account, [data, ...(log === undefined ? [] : [log])]);
 };
 
