@@ -9,7 +9,7 @@ import type { Guest } from './guest.ts';
 import type { Answers, Ask, Told } from './inside.ts';
 import type { EngineName } from './kinds.ts';
 
-const INSIDE = [process.execPath, '--import', 'tsx', '--conditions=source', join(import.meta.dirname, 'inside.ts')];
+const INSIDE = [process.execPath, '--import', import.meta.resolve('tsx'), '--conditions=source', join(import.meta.dirname, 'inside.ts')];
 const ANSWER_MS = 60_000;
 
 export interface App {
@@ -40,13 +40,15 @@ const callsOf = (child: ChildProcess) => {
       said = (said + text).slice(-4000);
     });
   }
+  // Without its stack, in whose files Vitest would look for what TypeScript they came from.
+  const words = (): string => said.split('\n').filter((line) => !/^\s+at |sourceMappingURL/.test(line)).join('\n');
   child.once('exit', () => {
-    for (const [id, tell] of waiting) tell({ id, error: `the program in the guest ended: ${said}` });
+    for (const [id, tell] of waiting) tell({ id, error: `the program in the guest ended: ${words()}` });
   });
   return <A extends Ask['ask']>(ask: Extract<Ask, { ask: A }>): Promise<ReplyOf<A>> =>
     new Promise((resolve, reject) => {
       last += 1;
-      const timer = setTimeout(() => reject(new Error(`no answer to ${ask.ask}: ${said}`)), ANSWER_MS);
+      const timer = setTimeout(() => reject(new Error(`no answer to ${ask.ask}: ${words()}`)), ANSWER_MS);
       waiting.set(last, (told) => {
         clearTimeout(timer);
         if ('error' in told) reject(new Error(told.error));

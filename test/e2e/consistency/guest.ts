@@ -96,7 +96,7 @@ export const startGuest = async (scope: Scope, root: string, volumes: readonly V
   const init = await boot(root, volumes);
   const enter = (argv: readonly string[], asController = false): [string, string[]] => {
     const account = asController ? [`--reuid=${CONTROLLER.uid}`, `--regid=${CONTROLLER.gid}`, '--init-groups'] : [];
-    const into = [`--target=${init.pid}`, '--mount', '--root', '--wd=/'];
+    const into = [`--target=${init.pid}`, '--mount', '--root', '--wd'];
     return ['/usr/bin/nsenter', [...into, '/usr/bin/setpriv', '--pdeathsig=KILL', ...account, ...argv]];
   };
   const guest: Guest = {

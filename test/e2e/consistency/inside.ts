@@ -79,7 +79,7 @@ process.on('message', async ({ id, ...ask }: Ask & { id: number }) => {
   const answer = ANSWERS[ask.ask] as (ask: Ask) => Promise<unknown>;
   const told: Told = await answer(ask).then(
     (value) => ({ id, value }),
-    (error: unknown) => ({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    (error: unknown) => ({ id, error: error instanceof Error ? error.message : String(error) }),
   );
   process.send?.(told);
 });
