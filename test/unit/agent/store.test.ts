@@ -3,7 +3,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, sta
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createJobs } from '#agent/backups/jobs';
 import { openStore, type Store } from '#agent/ports/store';
+import { MIGRATIONS } from '#agent/ports/store-schema';
 
 let directory: string;
 let file: string;
@@ -103,6 +105,21 @@ test('migrations run in order, once, and a copy of the former state is kept', as
   file = `${file}.before-v2`;
   const copy = await open([V1]);
   expect(await copy.all('SELECT name FROM things')).toEqual([{ name: 'a' }]);
+});
+
+test('jobs of an agent that knew nothing of applications are read as they were', async () => {
+  const former = await open(MIGRATIONS.slice(0, 2));
+  await former.write({
+    sql: "INSERT INTO backup_jobs (job_id, vmid, state, storage, created_at, label, consistency_point_at) VALUES ('j1', 101, 'running', 'bak', 1, 'filesystem', 2)",
+  });
+  await former.close();
+  const jobs = createJobs(await open());
+  const [job] = await jobs.unfinished();
+  expect(job).toMatchObject({ jobId: 'j1', consistencyPointAt: 2, warnings: [], intends: [], heldApps: null, oneInstant: null });
+  const apps = [{ app: 'db', held: true, held_ms: 3, covered: false }];
+  if (job) await jobs.save({ ...job, intends: ['db'], heldApps: apps, oneInstant: false });
+  expect(await jobs.byId(101, 'j1')).toMatchObject({ intends: ['db'], heldApps: apps, oneInstant: false });
+  expect(await jobs.byId(102, 'j1')).toBeNull();
 });
 
 test('a migration that fails leaves the database as it was', async () => {

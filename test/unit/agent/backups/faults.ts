@@ -1,8 +1,10 @@
 /** Histories full of faults, from a seed: answers that get lost, an agent that dies, Proxmox away, tasks that vanish. */
-import { labelOf } from '#agent/backups/label';
+import { claimsOf } from '#agent/backups/held';
+import { fullLabelOf } from '#agent/backups/label';
 import { readLog } from '#agent/backups/log';
 import { LISTING_UNKNOWN } from '#agent/backups/sentences';
 import type { Label } from '#shared/label';
+import type { HeldApp } from '#shared/wire/backups';
 import { type FakeTask, proxmoxError, setup } from './harness.ts';
 import { LOG_NAMES, logLines } from './logs.ts';
 
@@ -22,6 +24,8 @@ const LATE_MS = 28_000;
 /** An intent is given up when no task has appeared for so long. */
 const SEARCH_MS = 60_000;
 const WITHIN_MS = 5000;
+/** Where applications were to be consistent the end may wait for the guest's word on them. */
+const REPORT_MS = 15_000;
 
 const exitstatusOf = (last: string): string => {
   const [, word, rest] = /^TASK (OK|WARNINGS|ERROR)(?:: (.*))?$/.exec(last) ?? [];
@@ -37,7 +41,14 @@ interface Fate {
   archive: boolean;
 }
 
-export const runHistory = async (seed: number): Promise<{ wrong: string[]; done: number; failed: number }> => {
+interface History {
+  wrong: string[];
+  done: number;
+  failed: number;
+  apps: number;
+}
+
+export const runHistory = async (seed: number): Promise<History> => {
   const random = randomFrom(seed);
   const chance = (share: number) => random() < share;
   const below = (most: number) => Math.floor(random() * most);
@@ -50,6 +61,10 @@ export const runHistory = async (seed: number): Promise<{ wrong: string[]; done:
   let agent = await startAgent();
   let begun = 0;
   let cancelled = false;
+  /** Every other history has applications. */
+  const intends = seed % 2 === 0 ? ['db', 'web'] : [];
+  /** Reports that were answered with yes, by job. */
+  const taken = new Map<string, string>();
 
   const fateOf = (task: FakeTask): Fate => {
     const known = fates.get(task);
@@ -80,18 +95,33 @@ export const runHistory = async (seed: number): Promise<{ wrong: string[]; done:
 
   /** What must hold at every moment. */
   const check = (when: string) => {
-    for (const { job_id, source, upid, state, label, warnings } of rows()) {
+    for (const { job_id, source, upid, state, label, warnings, intends: names, held_apps: held } of rows()) {
+      const word = taken.get(String(job_id));
+      if (word !== undefined && word !== held) wrong.push(`${when}: job ${job_id} has lost its report`);
       const tasks = source === 'proxmox' ? node.tasks.filter((task) => task.upid === upid) : taskOf(job_id);
       if (tasks.length > 1) wrong.push(`${when}: job ${job_id} has ${tasks.length} tasks`);
       if (state !== 'done') continue;
       // A storage that cannot be listed leaves Proxmox's word, and the job says so; of what is not ours there is no other.
       const unlisted = source === 'proxmox' || String(warnings).includes(LISTING_UNKNOWN);
       if (!isGood(tasks[0], unlisted)) wrong.push(`${when}: job ${job_id} is called done and is not`);
-      const truth = labelOf(readLog(tasks[0]?.lines ?? []));
+      const known = { intends: JSON.parse(String(names)) as string[], heldApps: JSON.parse(String(held)) as HeldApp[] | null };
+      const truth = fullLabelOf(readLog(tasks[0]?.lines ?? []), known);
       if (label !== 'crash' && (label as Label) !== truth)
         wrong.push(`${when}: job ${job_id} is called ${label}, it is ${truth}`);
     }
     if (node.posts > begun) wrong.push(`${when}: ${node.posts} requests for ${begun} jobs`);
+  };
+
+  /** Of any job, at any time, true or not. */
+  const report = async () => {
+    const id = pick(rows())?.job_id;
+    if (id === undefined) return;
+    const apps = intends.map((app) => ({ app, held: chance(0.9), held_ms: 0, covered: chance(0.9) }));
+    // Not waited for: an agent that is killed never answers.
+    void agent.reportHeld(101, String(id), { apps }).then(
+      () => taken.set(String(id), JSON.stringify(claimsOf(intends, apps))),
+      () => {},
+    );
   };
 
   const misfortunes: (() => unknown)[] = [
@@ -133,7 +163,7 @@ export const runHistory = async (seed: number): Promise<{ wrong: string[]; done:
   const begin = async () => {
     node.fate = answers();
     const posts = node.posts;
-    const started = await agent.start(101).catch(() => null);
+    const started = await agent.start(101, { intends }).catch(() => null);
     if (started) begun += 1;
     // A request that hangs for ever is ended by the client's own deadline: here by the death of the agent.
     if (started && (node.fate === 'lost before' || node.fate === 'lost after')) {
@@ -148,6 +178,7 @@ export const runHistory = async (seed: number): Promise<{ wrong: string[]; done:
     if (chance(0.3)) await begin();
     if (chance(0.4)) await pick(misfortunes)();
     for (const task of node.tasks) if (task.exitstatus === undefined && chance(0.5)) workOn(task);
+    if (intends.length > 0 && chance(0.5)) await report();
     await advance(below(6000));
     check(`step ${step}`);
   }
@@ -160,7 +191,7 @@ export const runHistory = async (seed: number): Promise<{ wrong: string[]; done:
   await advance(SEARCH_MS);
   agent.kill();
   agent = await startAgent();
-  await advance(WITHIN_MS);
+  await advance(WITHIN_MS + (intends.length > 0 ? REPORT_MS : 0));
   check('the end');
 
   const last = rows();
@@ -180,5 +211,6 @@ export const runHistory = async (seed: number): Promise<{ wrong: string[]; done:
     wrong,
     done: own.filter(({ state }) => state === 'done').length,
     failed: own.filter(({ state }) => state === 'failed').length,
+    apps: own.filter(({ label }) => label === 'app').length,
   };
 };

@@ -57,6 +57,24 @@ test('the guest takes it: a scheduled job, and no more is due', async () => {
   expect(await agent.due(101)).toMatchObject({ due: false, reason: 'The last good backup is 60 minutes old.' });
 });
 
+test('the applications that a guest names go into its job, each once; while one runs they stay', async () => {
+  const { agent, live, host, callAll } = await evening();
+  await live(MINUTE, callAll);
+  await agent.due(101);
+  const started = await agent.start(101, { request_id: 'r1', intends: ['db', 'web', 'db'] });
+  expect(host.jobs.at(-1)).toMatchObject({ source: 'schedule', intends: ['db', 'web'] });
+  expect(await agent.start(101, { request_id: 'r1', intends: ['other'] })).toEqual(started);
+  expect(await agent.start(101, { intends: ['other'] })).toEqual(started);
+  expect(host.jobs.at(-1)).toMatchObject({ intends: ['db', 'web'] });
+  await live(3 * HOUR, callAll);
+  expect(await agent.start(101, { request_id: 'r1', intends: ['other'] })).toMatchObject({ job_id: started.job_id });
+  const extra = await agent.start(101, { intends: ['web'] });
+  expect(host.jobs.at(-1)).toMatchObject({ jobId: extra.job_id, source: 'guest', intends: ['web'] });
+  await live(HOUR, callAll);
+  await agent.run(101);
+  expect(host.jobs.at(-1)).toMatchObject({ source: 'operator', intends: [] });
+});
+
 test('two guests are due: one slot, the more overdue first, the other told nothing of it', async () => {
   const { agent, live, host, callAll, hadBackup } = await evening({ vmids: [101, 102] });
   host.jobs.splice(0);
