@@ -1,8 +1,7 @@
-/** `controller.yaml` and the `quiesce.yaml` it names, read and checked: every key has a default, unknown keys and bad values stop the start. */
+/** `controller.yaml`, read and checked: every key has a default, unknown keys and bad values stop the start. */
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { type QuiesceApp, quiesceReader } from '#shared/quiesce';
-import { absolutePath, duration, optional, type Reader, readSettings, type SettingProblem, section } from '#shared/settings';
+import { absolutePath, duration, optional, readSettings, type SettingProblem, section } from '#shared/settings';
 
 export interface ControllerConfig {
   /** `bootstrap.json`, which the host pushes. */
@@ -11,16 +10,19 @@ export interface ControllerConfig {
   /** In memory, so that the instance id in it is new at each boot. */
   runtimeDir: string;
   pollMs: number;
-  apps: QuiesceApp[];
-  holdMaxMs: number;
+  /** The socket of felhom-quiesced, which alone reads quiesce.yaml and holds applications. */
+  quiesced: string;
+  /** What is mounted where in this guest. Another file only in tests and the demo, where a guest's root is a directory. */
+  mountinfo: string;
 }
 
 const controllerReader = section({
   bootstrap: optional(absolutePath, '/etc/felhom/bootstrap.json'),
-  quiesce: optional(absolutePath, '/etc/felhom/quiesce.yaml'),
+  quiesced: optional(absolutePath, '/run/felhom-quiesced/socket'),
   state_dir: optional(absolutePath, '/var/lib/felhom-controller'),
   runtime_dir: optional(absolutePath, '/run/felhom'),
   poll: optional(duration('100ms', '1h'), 60_000),
+  mountinfo: optional(absolutePath, '/proc/self/mountinfo'),
 });
 
 /** Settings that cannot be used; says all of it at once. */
@@ -33,13 +35,12 @@ class ConfigError extends Error {
   }
 }
 
-const readYaml = async (file: string, ifMissing: 'empty' | 'error'): Promise<unknown> => {
+const readYaml = async (file: string): Promise<unknown> => {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && ifMissing === 'empty') return null;
     throw new ConfigError(file, [{ path: '', sentence: code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})` }]);
   }
   try {
@@ -49,15 +50,10 @@ const readYaml = async (file: string, ifMissing: 'empty' | 'error'): Promise<unk
   }
 };
 
-const read = async <T>(file: string, reader: Reader<T>, ifMissing: 'empty' | 'error'): Promise<T> => {
-  const settled = readSettings(reader, await readYaml(file, ifMissing));
-  if (!settled.ok) throw new ConfigError(file, settled.problems);
-  return settled.settings;
-};
-
 /** @throws ConfigError */
 export const loadConfig = async (file: string): Promise<ControllerConfig> => {
-  const { bootstrap, quiesce, state_dir, runtime_dir, poll } = await read(file, controllerReader, 'error');
-  const { apps, hold_max } = await read(quiesce, quiesceReader, 'empty');
-  return { bootstrap, stateDir: state_dir, runtimeDir: runtime_dir, pollMs: poll, apps, holdMaxMs: hold_max };
+  const settled = readSettings(controllerReader, await readYaml(file));
+  if (!settled.ok) throw new ConfigError(file, settled.problems);
+  const { state_dir, runtime_dir, poll, ...rest } = settled.settings;
+  return { ...rest, stateDir: state_dir, runtimeDir: runtime_dir, pollMs: poll };
 };

@@ -2,6 +2,7 @@
 /** felhom-controller: the program inside the guest. */
 import { Command } from 'commander';
 import { EXIT, type Io } from './cli/io.ts';
+import { quiesceCommand } from './cli/quiesce.ts';
 import { runCommand } from './cli/run.ts';
 import { statusCommand } from './cli/status.ts';
 import { VERSION } from './version.ts';
@@ -16,7 +17,8 @@ const program = new Command('felhom-controller')
   .description("felhom in a guest: holds applications for the host's backups, and says how host and backups are")
   .version(VERSION)
   .addCommand(runCommand(io))
-  .addCommand(statusCommand(io));
+  .addCommand(statusCommand(io))
+  .addCommand(quiesceCommand(io));
 
 try {
   await program.parseAsync();

@@ -1,18 +1,19 @@
 /** Composition root of the loop: builds the ports, starts it, and sees that whatever was held is let go before it ends. */
 import { mkdir } from 'node:fs/promises';
 import type { Clock } from '#shared/clock';
-import { createApps } from './backup/apps.ts';
+import { createApplications } from './backup/applications.ts';
 import { type ControllerEvent, type Happening, type Line, lineOf } from './backup/events.ts';
 import { createBackupLoop } from './backup/loop.ts';
 import type { ControllerConfig } from './config.ts';
 import { createAgentClient } from './ports/agent-client.ts';
+import { disksBehind } from './ports/block-devices.ts';
 import { bootstrapFile } from './ports/bootstrap.ts';
 import { systemClock } from './ports/clock.ts';
-import { commandRunner } from './ports/command.ts';
 import { keepInstance } from './ports/instance.ts';
 import { lockState } from './ports/lock.ts';
 import { createLog } from './ports/log.ts';
-import { markerFile } from './ports/marker.ts';
+import { readMounts } from './ports/mounts.ts';
+import { quiescedAt } from './ports/quiesced.ts';
 import { writeResult } from './ports/record.ts';
 
 export interface ControllerIo {
@@ -63,19 +64,19 @@ export const startController = async (config: ControllerConfig, io: ControllerIo
   const stopping = new AbortController();
   const instance = await keepInstance(config.runtimeDir);
   const agent = createAgentClient({ source: bootstrapFile(config.bootstrap), clock, instance });
-  const apps = createApps(config.apps, {
-    run: commandRunner(clock),
-    marker: markerFile(config.stateDir),
+  const { getReady } = createApplications({
+    agent,
+    connect: quiescedAt(config.quiesced, clock),
+    mounts: () => readMounts(config.mountinfo),
+    disksBehind,
     clock,
     emit,
-    isQuiet: log.isQuiet,
-    stop: stopping.signal,
   });
   const record = (result: Parameters<typeof writeResult>[1]) => writeResult(config.stateDir, result);
-  const loop = createBackupLoop({ agent, apps, clock, quiet: log, emit, record, random }, config);
+  const loop = createBackupLoop({ agent, getReady, clock, quiet: log, emit, record, random }, config);
 
   const work = async (): Promise<void> => {
-    emit({ kind: 'started', apps: config.apps.map(({ name }) => name) });
+    emit({ kind: 'started' });
     if (locked.kind === 'unwritable') emit({ kind: 'lock-failed', error: locked.error.message });
     try {
       await loop.run(stopping.signal);

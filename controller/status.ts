@@ -8,7 +8,7 @@ import { bootstrapFile } from './ports/bootstrap.ts';
 import { systemClock } from './ports/clock.ts';
 import { readInstance } from './ports/instance.ts';
 import { runningLoop } from './ports/lock.ts';
-import { markerFile } from './ports/marker.ts';
+import { askStatus, quiescedAt } from './ports/quiesced.ts';
 import { readResult } from './ports/record.ts';
 
 const ownState = async (stateDir: string): Promise<OwnState> => {
@@ -19,8 +19,8 @@ const ownState = async (stateDir: string): Promise<OwnState> => {
         : 'This user may not read it; try as root or as the user felhom.',
     );
   });
-  const [loop, hold, last] = await Promise.all([runningLoop(stateDir), markerFile(stateDir).read(), readResult(stateDir)]);
-  return { loop, hold, last };
+  const [loop, last] = await Promise.all([runningLoop(stateDir), readResult(stateDir)]);
+  return { loop, last };
 };
 
 /** Sends the loop's instance id or none: a second one would look like a copy of this guest. */
@@ -28,7 +28,9 @@ export const askEverything = async (config: ControllerConfig): Promise<Overview>
   const instance = await readInstance(config.runtimeDir);
   const agent = createAgentClient({ source: bootstrapFile(config.bootstrap), clock: systemClock, instance });
   try {
-    return await takeOverview({ agent, own: () => ownState(config.stateDir) }, timestamp(Date.now()));
+    const connect = quiescedAt(config.quiesced, systemClock);
+    const ports = { agent, own: () => ownState(config.stateDir), quiesced: () => askStatus(connect) };
+    return await takeOverview(ports, timestamp(Date.now()));
   } finally {
     await agent.close();
   }

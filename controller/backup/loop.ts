@@ -1,15 +1,16 @@
-/** The backup loop: ask, hold, start, wait for the moment the data is fixed, let go, follow to the end. A plain loop, never recursion. */
-import { type Clock, sleep } from '#shared/clock';
+/** The backup loop: ask, make ready, hold, start, wait for the moment the data is fixed, let go, say so, follow to the end. A plain loop, never recursion. */
+import { type Clock, sleep, waitAtMost } from '#shared/clock';
 import { timestamp } from '#shared/ids';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { sentenceOf } from '../ports/agent-error.ts';
-import type { Apps } from './apps.ts';
+import { type Applications, nobody, type Occasion } from './applications.ts';
 import type { Happening } from './events.ts';
 import type { ReleaseReason } from './hold.ts';
 import type { Offer } from './offer.ts';
 import { createRequests, type Started } from './requests.ts';
-import type { AppOutcome, AttemptResult } from './result.ts';
+import type { AttemptResult } from './result.ts';
 import { waitMs } from './schedule.ts';
+import { type CutFacts, reportOf } from './verdict.ts';
 import { createWatch, type Release } from './watch.ts';
 
 /** While it lasts no file is written: log lines wait in memory. */
@@ -20,7 +21,8 @@ interface Quiet {
 
 export interface LoopPorts {
   agent: Pick<AgentClient, 'call'>;
-  apps: Apps;
+  /** Makes the applications ready, and holds those that it helps. Never rejects. */
+  getReady: (occasion: Occasion, signal: AbortSignal) => Promise<Applications>;
   clock: Clock;
   quiet: Quiet;
   emit: (event: Happening) => void;
@@ -32,14 +34,24 @@ export interface LoopPorts {
 
 export interface LoopSettings {
   pollMs: number;
-  holdMaxMs: number;
 }
+
+/** For a backup during which nothing is held. */
+const START_MS = 60_000;
+const POINT_MS = 10 * 60_000;
+/** After the cut the agent waits for the guest's word, not for ever. */
+const REPORT_MS = 20_000;
+/** Then it is told, though not all are back. */
+const REPORT_WITHOUT_MS = 10_000;
 
 /** One attempt up to the release. */
 interface Course {
   started: Started;
-  release: ReleaseReason;
-  apps: AppOutcome[];
+  facts: CutFacts;
+  /** In milliseconds; null where nothing was held. */
+  heldMs: number | null;
+  /** Resolves when felhom-quiesced has said how the release went. */
+  released: Promise<void>;
 }
 type Ending = Pick<AttemptResult, 'outcome' | 'job_id' | 'label' | 'error'>;
 
@@ -54,53 +66,66 @@ const LAPSED: Started = {
   error: 'The applications took longer to get ready than the host keeps the backup slot.',
 };
 
-export const createBackupLoop = (ports: LoopPorts, { pollMs, holdMaxMs }: LoopSettings) => {
-  const { agent, apps, clock, quiet, emit, record, random } = ports;
-  const watch = createWatch({ agent, clock });
-  const { ask, start } = createRequests({ agent, clock, emit });
+/** What is known of the cut when the applications are let go. */
+const factsOf = ({ reason, status }: Release): CutFacts => ({
+  reason,
+  oneInstant: status?.one_instant === true,
+  frozenMs: (status?.frozen_seconds ?? 0) * 1000,
+});
 
-  /** Everything that was held is let go, at once. The log may be written again when the posts are on their way. */
-  const letGo = async ({ reason, status }: Release, since: number): Promise<AppOutcome[]> => {
+export const createBackupLoop = (ports: LoopPorts, { pollMs }: LoopSettings) => {
+  const { agent, getReady, clock, quiet, emit, record, random } = ports;
+  const watch = createWatch({ agent, clock });
+  const { ask, start, report } = createRequests({ agent, clock, emit });
+
+  /** Looks once more, then lets everything go at once. The log may be written again when the request for that is on its way. */
+  const letGo = async (apps: Applications, release: Release): Promise<Omit<Course, 'started'>> => {
+    if (release.reason === 'point') await apps.check();
     const names = apps.held();
+    const since = apps.heldSince;
+    const heldMs = () => (since === null ? 0 : Math.round(clock.monotonic() - since));
     emit({
       kind: 'release-started',
-      reason,
+      reason: release.reason,
       apps: names,
-      held_ms: Math.round(clock.monotonic() - since),
-      consistency_point_at: status?.consistency_point_at ?? null,
+      held_ms: heldMs(),
+      consistency_point_at: release.status?.consistency_point_at ?? null,
     });
-    const released = apps.release();
+    const released = apps.release().then((not_back) => emit({ kind: 'released', apps: names, held_ms: heldMs(), not_back }));
     quiet.end();
-    const outcomes = await released;
-    emit({ kind: 'released', apps: names, held_ms: Math.round(clock.monotonic() - since) });
-    return outcomes;
+    await waitAtMost(clock, REPORT_WITHOUT_MS, released);
+    return { facts: factsOf(release), heldMs: since === null ? null : heldMs(), released };
   };
 
   /** The usual way: from the request to the release nothing is written. */
-  const startHeld = async (since: number, deadline: number, signal: AbortSignal): Promise<Course> => {
+  const startHeld = async (apps: Applications, signal: AbortSignal): Promise<Course> => {
     quiet.begin();
-    const started = await start(deadline, signal);
-    if (started.kind === 'no-job') {
-      return { started, release: started.reason, apps: await letGo({ reason: started.reason, status: null }, since) };
+    const started = await start(apps.intends, Math.min(apps.deadline, clock.monotonic() + START_MS), signal);
+    if (started.kind === 'no-job') return { started, ...(await letGo(apps, { reason: started.reason, status: null })) };
+    const { job_id } = started.job;
+    emit({ kind: 'backup-started', job_id });
+    const release = await watch.untilRelease(job_id, Math.min(apps.deadline, clock.monotonic() + POINT_MS), signal);
+    const until = clock.monotonic() + REPORT_MS;
+    const course = await letGo(apps, release);
+    if (release.reason === 'point' && apps.intends.length > 0) {
+      await report(job_id, { apps: apps.outcomes(course.facts).map((app) => reportOf(app, course.heldMs)) }, until, signal);
     }
-    emit({ kind: 'backup-started', job_id: started.job.job_id });
-    const release = await watch.untilRelease(started.job.job_id, deadline, signal);
-    return { started, release: release.reason, apps: await letGo(release, since) };
+    return { started, ...course };
   };
 
   /** Let go first. If only the time to hold is over, the backup runs all the same, with nothing held. */
   const startReleased = async (
     reason: ReleaseReason,
+    apps: Applications,
     { lapsesAt }: Offer,
-    since: number,
     signal: AbortSignal,
   ): Promise<Course> => {
-    const released = await letGo({ reason, status: null }, since);
-    if (signal.aborted) return { started: { kind: 'no-job', reason: 'stopping', error: '' }, release: reason, apps: released };
-    if (clock.monotonic() >= lapsesAt) return { started: LAPSED, release: reason, apps: released };
-    const started = await start(clock.monotonic() + holdMaxMs, signal);
+    const course = await letGo(apps, { reason, status: null });
+    if (signal.aborted) return { started: { kind: 'no-job', reason: 'stopping', error: '' }, ...course };
+    if (clock.monotonic() >= lapsesAt) return { started: LAPSED, ...course };
+    const started = await start(apps.intends, clock.monotonic() + START_MS, signal);
     if (started.kind === 'job') emit({ kind: 'backup-started', job_id: started.job.job_id });
-    return { started, release: reason, apps: released };
+    return { started, ...course };
   };
 
   const follow = async (started: Started, signal: AbortSignal): Promise<Ending> => {
@@ -116,29 +141,28 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs, holdMaxMs }: LoopSe
   };
 
   /** Why what is held is let go before the backup starts; null where all are ready in time. */
-  const tooLate = (deadline: number, { lapsesAt }: Offer, signal: AbortSignal): ReleaseReason | null => {
+  const tooLate = ({ deadline }: Applications, { lapsesAt }: Offer, signal: AbortSignal): ReleaseReason | null => {
     if (signal.aborted) return 'stopping';
     if (clock.monotonic() >= lapsesAt) return 'lapsed';
-    return apps.held().length > 0 && clock.monotonic() >= deadline ? 'deadline' : null;
+    return clock.monotonic() >= deadline ? 'deadline' : null;
   };
 
   const attempt = async (offer: Offer, signal: AbortSignal): Promise<AttemptResult> => {
     const startedAt = clock.now();
-    const since = clock.monotonic();
-    const deadline = since + holdMaxMs;
-    if (offer.hold) await apps.hold(Math.min(deadline, offer.lapsesAt), signal);
-    const anyHeld = apps.held().length > 0;
-    const late = tooLate(deadline, offer, signal);
-    const course = late === null ? await startHeld(since, deadline, signal) : await startReleased(late, offer, since, signal);
-    const releasedAt = clock.monotonic();
-    const ending = await follow(course.started, signal);
+    const apps = offer.hold ? await getReady(offer, signal) : nobody();
+    const late = tooLate(apps, offer, signal);
+    const course = late === null ? await startHeld(apps, signal) : await startReleased(late, apps, offer, signal);
+    const { started, facts, heldMs, released } = course;
+    // The connection is another attempt's as soon as nothing of this one is held: the copy may take hours.
+    const [ending] = await Promise.all([follow(started, signal), released.then(apps.close)]);
     return {
       started_at: timestamp(startedAt),
       finished_at: timestamp(clock.now()),
       ...ending,
-      release: anyHeld ? course.release : null,
-      held_ms: anyHeld ? Math.round(releasedAt - since) : null,
-      apps: course.apps,
+      release: heldMs === null ? null : facts.reason,
+      held_ms: heldMs,
+      apps: apps.outcomes(facts),
+      quiesce_error: apps.error(),
     };
   };
 
@@ -153,7 +177,6 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs, holdMaxMs }: LoopSe
 
   /** Returns when the signal is aborted and whatever was held is let go. */
   const run = async (signal: AbortSignal): Promise<void> => {
-    await apps.recover();
     while (!signal.aborted) {
       await once(signal);
       await sleep(clock, waitMs(pollMs, random()), signal);

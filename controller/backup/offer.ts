@@ -5,6 +5,10 @@ export interface Offer {
   reason: string;
   /** Whether applications are to be held for this backup. */
   hold: boolean;
+  /** Whether all data of the guest will be fixed in one instant, as far as the agent knows. */
+  oneInstant: boolean;
+  /** From the start of the backup to that moment, as it was lately. */
+  holdExpectedMs: number | null;
   /** On the monotonic clock: from then on the backup slot may be another guest's. */
   lapsesAt: number;
 }
@@ -26,5 +30,14 @@ const lapsesAt = (slotExpiresAt: string | null, { askedAt, hostTime }: Answered)
 };
 
 /** Null: nothing is offered. Holding helps in snapshot mode only: suspend takes hours, stop mode ends the applications itself. */
-export const offerOf = ({ due, reason, mode, hold, slot_expires_at }: BackupDue, answered: Answered): Offer | null =>
-  due ? { reason, hold: hold && mode === 'snapshot', lapsesAt: lapsesAt(slot_expires_at, answered) } : null;
+export const offerOf = (offered: BackupDue, answered: Answered): Offer | null => {
+  const { due, reason, mode, hold, slot_expires_at, one_instant, hold_expected_seconds } = offered;
+  if (!due) return null;
+  return {
+    reason,
+    hold: hold && mode === 'snapshot',
+    oneInstant: one_instant === true,
+    holdExpectedMs: hold_expected_seconds === null ? null : hold_expected_seconds * 1000,
+    lapsesAt: lapsesAt(slot_expires_at, answered),
+  };
+};

@@ -1,7 +1,7 @@
-/** The two questions that lead to a backup: whether one is offered, and to start it. */
+/** What the agent is asked and told around a backup: whether one is offered, to start it, and how the applications were in it. */
 import { randomUUID } from 'node:crypto';
 import { type Clock, sleep } from '#shared/clock';
-import { type BackupStarted, getBackupDue, startBackup } from '#shared/wire/backups';
+import { type BackupStarted, getBackupDue, type HeldReport, MOST_APPS, reportHeld, startBackup } from '#shared/wire/backups';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { AgentError, isUnknownOutcome, sentenceOf } from '../ports/agent-error.ts';
 import type { Happening } from './events.ts';
@@ -18,6 +18,7 @@ export interface RequestPorts {
 export type Started = { kind: 'job'; job: BackupStarted } | { kind: 'no-job'; reason: ReleaseReason; error: string };
 
 const RETRY_START_MS = 1000;
+const RETRY_REPORT_MS = 1000;
 
 const codeOf = (error: unknown): string => (error instanceof AgentError ? error.code : 'internal');
 
@@ -49,8 +50,8 @@ export const createRequests = ({ agent, clock, emit }: RequestPorts) => {
   };
 
   /** Asks for one backup. Where it cannot be known whether the agent heard, the same request is sent again, never a second one. */
-  const start = async (deadline: number, signal: AbortSignal): Promise<Started> => {
-    const body = { request_id: randomUUID() };
+  const start = async (intends: string[], deadline: number, signal: AbortSignal): Promise<Started> => {
+    const body = { request_id: randomUUID(), intends: intends.slice(0, MOST_APPS) };
     emit({ kind: 'requesting', request_id: body.request_id });
     let error: unknown = null;
     do {
@@ -69,5 +70,21 @@ export const createRequests = ({ agent, clock, emit }: RequestPorts) => {
     return { kind: 'no-job', reason: signal.aborted ? 'stopping' : 'agent-gone', error: sentenceOf(error) };
   };
 
-  return { ask, start };
+  /** Says it until the agent has answered, whatever it answers. */
+  const report = async (job_id: string, body: HeldReport, until: number, signal: AbortSignal): Promise<void> => {
+    let error: unknown = null;
+    do {
+      try {
+        await agent.call(reportHeld, { params: { job_id }, body, signal });
+        return emit({ kind: 'held-reported', apps: body.apps.length });
+      } catch (thrown) {
+        error = thrown;
+        if (!isUnknownOutcome(error)) break;
+        await sleep(clock, RETRY_REPORT_MS, signal);
+      }
+    } while (!signal.aborted && clock.monotonic() < until);
+    emit({ kind: 'report-failed', code: codeOf(error), error: sentenceOf(error) });
+  };
+
+  return { ask, start, report };
 };

@@ -6,7 +6,7 @@ export interface Finding {
   sentence: string;
   /** One thing to do; empty where there is nothing. */
   next: string;
-  /** The agent's own judgement, where it is the agent's finding. */
+  /** How bad, where that is said. */
   severity?: Severity;
   /** Since when, by the host's clock. */
   since?: string;

@@ -1,4 +1,5 @@
 /** What needs attention, judged from one overview. Pure. */
+import { applicationFindings, notBackFindings } from './applications.ts';
 import { archiveFindings } from './archives.ts';
 import { ASK_OPERATOR, type Finding, found } from './finding.ts';
 import type { Overview } from './overview.ts';
@@ -97,34 +98,15 @@ const hostFindings = ({ host }: Overview): Finding[] => {
   ];
 };
 
-const ownFindings = ({ controller, backup }: Overview): Finding[] => {
+const ownFindings = ({ controller }: Overview): Finding[] => {
   if (!controller.known) return [];
-  const { loop, hold, last } = controller.value;
-  const isHolding =
-    loop !== null && backup.known && backup.value.phase === 'running' && backup.value.consistency_point_at === null;
-  const lame = (last?.apps ?? []).filter(
-    ({ pre, post }) => ['failed', 'timed-out'].includes(pre) || ['failed', 'timed-out'].includes(post),
-  );
+  const { loop, last } = controller.value;
   return [
     ...found(
       loop === null,
       'loop-not-running',
       'The controller does not run, so no application is held for backups.',
       'systemctl start felhom-controller',
-    ),
-    ...found(
-      hold.kind !== 'none' && !isHolding,
-      'hold-open',
-      `Applications may still be held${hold.kind === 'apps' ? `: ${hold.apps.join(', ')}` : ''}.`,
-      'see that they work; journalctl -u felhom-controller says what failed',
-    ),
-    ...lame.flatMap(({ name }) =>
-      found(
-        true,
-        'app-failed',
-        `Holding ${name} for the last backup did not go well.`,
-        'journalctl -u felhom-controller says what its command printed',
-      ),
     ),
     ...found(
       last !== null && ['refused', 'lapsed', 'unknown'].includes(last.outcome),
@@ -183,6 +165,7 @@ const unknownFindings = (overview: Overview): Finding[] => {
 };
 
 export const findings = (overview: Overview): Finding[] => [
+  ...notBackFindings(overview),
   ...unknownFindings(overview),
   ...problemFindings(overview),
   ...backupFindings(overview),
@@ -190,4 +173,5 @@ export const findings = (overview: Overview): Finding[] => [
   ...storageFindings(overview),
   ...hostFindings(overview),
   ...ownFindings(overview),
+  ...applicationFindings(overview),
 ];

@@ -1,5 +1,6 @@
 /** Everything that one screen says, asked at once: each part is known or says why not. */
 import type { AnyEndpoint, QueryOf, ReplyOf } from '#shared/endpoint';
+import type { QuiescedStatus } from '#shared/quiesce/protocol';
 import { type Archives, type Coverage, getBackups, getCoverage } from '#shared/wire/archives';
 import { type BackupStatus, getBackupStatus } from '#shared/wire/backups';
 import { getIdentity, type Identity } from '#shared/wire/identity';
@@ -9,7 +10,7 @@ import { type GuestStorage, getStorage } from '#shared/wire/storage';
 import type { AttemptResult } from '../backup/result.ts';
 import type { AgentClient, Where } from '../ports/agent-client.ts';
 import { AgentError, sentenceOf } from '../ports/agent-error.ts';
-import type { OpenHold } from '../ports/marker.ts';
+import type { Answered } from '../ports/quiesced.ts';
 
 export type Part<T> = { known: true; value: T } | { known: false; code: string; error: string };
 
@@ -17,7 +18,6 @@ export type Part<T> = { known: true; value: T } | { known: false; code: string; 
 export interface OwnState {
   /** The process of the loop; null when none runs. */
   loop: number | null;
-  hold: OpenHold;
   last: AttemptResult | null;
 }
 
@@ -33,11 +33,14 @@ export interface Overview {
   coverage: Part<Coverage>;
   problems: Part<Problems>;
   controller: Part<OwnState>;
+  /** felhom-quiesced's own word: the applications, what is held, who is not back. */
+  quiesced: Part<QuiescedStatus>;
 }
 
 export interface OverviewPorts {
   agent: Pick<AgentClient, 'call' | 'where'>;
   own: () => Promise<OwnState>;
+  quiesced: () => Promise<Answered<QuiescedStatus>>;
 }
 
 /** What an agent says of an endpoint that it does not have. */
@@ -52,11 +55,16 @@ const part = async <T>(asked: Promise<T>): Promise<Part<T>> => {
   }
 };
 
+const answered = async <T>(asked: Promise<Answered<T>>): Promise<Part<T>> => {
+  const answer = await asked;
+  return answer.ok ? { known: true, value: answer.data } : { known: false, code: answer.code, error: answer.error };
+};
+
 /** `/backup/due` is not asked: its answer may be an offer that reserves the node's one backup slot. */
-export const takeOverview = async ({ agent, own }: OverviewPorts, takenAt: string): Promise<Overview> => {
+export const takeOverview = async ({ agent, own, quiesced: askQuiesced }: OverviewPorts, takenAt: string): Promise<Overview> => {
   const ask = <E extends AnyEndpoint>(endpoint: E, query: QueryOf<E> | undefined = undefined): Promise<Part<ReplyOf<E>>> =>
     part(agent.call(endpoint, query === undefined ? {} : { query }) as Promise<ReplyOf<E>>);
-  const [where, identity, host, storage, backup, archives, coverage, problems, controller] = await Promise.all([
+  const [where, identity, host, storage, backup, archives, coverage, problems, controller, quiesced] = await Promise.all([
     part(agent.where()),
     ask(getIdentity),
     ask(getHostMetrics),
@@ -66,6 +74,7 @@ export const takeOverview = async ({ agent, own }: OverviewPorts, takenAt: strin
     ask(getCoverage),
     ask(getProblems),
     part(own()),
+    answered(askQuiesced()),
   ]);
-  return { taken_at: takenAt, agent: where, identity, host, storage, backup, archives, coverage, problems, controller };
+  return { taken_at: takenAt, agent: where, identity, host, storage, backup, archives, coverage, problems, controller, quiesced };
 };

@@ -1,5 +1,6 @@
 /** One screen of plain words. Pure. */
 import { RELEASE_REASONS, type ReleaseReason } from '../backup/hold.ts';
+import { applicationsBlock } from './applications.ts';
 import { archivesBlock, backupBlock, guestBlock } from './backup-blocks.ts';
 import type { Finding } from './finding.ts';
 import { findings } from './findings.ts';
@@ -44,11 +45,6 @@ const targetsBlock = ({ host }: Overview): string[] =>
     });
   });
 
-const holdWords = ({ hold }: OwnState): string => {
-  if (hold.kind === 'none') return 'nothing';
-  return hold.kind === 'apps' ? `${hold.apps.join(', ')} (or not back yet)` : 'an unreadable note of a hold is there';
-};
-
 const lastWords = ({ last }: OwnState, takenAt: string): string[] => {
   if (last === null) return row('last try', 'none that is known');
   const why = RELEASE_REASONS[last.release as ReleaseReason];
@@ -66,13 +62,14 @@ const lastWords = ({ last }: OwnState, takenAt: string): string[] => {
 const ownBlock = ({ controller, taken_at }: Overview): string[] =>
   block('This controller', controller, (own) => [
     ...row('loop', own.loop === null ? 'does not run' : `runs (process ${own.loop})`),
-    ...row('held now', holdWords(own)),
     ...lastWords(own, taken_at),
   ]);
 
-/** `(critical; began 3 hours ago)`, where the agent says so. */
-const judgement = ({ severity, since }: Finding, takenAt: string): string =>
-  severity === undefined ? '' : ` (${severity}; began ${age(secondsBetween(since ?? null, takenAt))})`;
+/** `(critical; began 3 hours ago)`, where that is known. */
+const judgement = ({ severity, since }: Finding, takenAt: string): string => {
+  if (severity === undefined) return '';
+  return since === undefined ? ` (${severity})` : ` (${severity}; began ${age(secondsBetween(since, takenAt))})`;
+};
 
 const findingLines = (list: Finding[], takenAt: string): string[] =>
   list.flatMap((one) => [
@@ -102,6 +99,7 @@ export const render = (overview: Overview): string =>
   [
     ...identityBlock(overview),
     ...(overview.identity.known ? answeredBlocks(overview) : []),
+    ...applicationsBlock(overview),
     ...ownBlock(overview),
     ...verdictLines(overview),
     '',

@@ -1,6 +1,6 @@
 /** Small files that survive a power cut: written beside, flushed, renamed, and the directory flushed. */
 import { constants } from 'node:fs';
-import { open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 const syncDirectory = async (path: string): Promise<void> => {
@@ -31,17 +31,6 @@ export const replaceFile = async (path: string, text: string): Promise<void> => 
   } catch (error) {
     await rm(beside, { force: true }).catch(() => undefined);
     throw error;
-  }
-  await syncDirectory(dirname(path));
-};
-
-/** Removes the file, durably; no error when there is none. */
-export const removeFile = async (path: string): Promise<void> => {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return;
   }
   await syncDirectory(dirname(path));
 };

@@ -5,7 +5,6 @@ export interface Log {
   say(line: Line): void;
   begin(): void;
   end(): void;
-  isQuiet(): boolean;
 }
 
 /** Of a log that is quiet for long, the newest lines are kept. */
@@ -30,6 +29,5 @@ export const createLog = (write: (text: string) => void, prefixed: boolean): Log
       waiting = [];
       if (lines !== '') write(lines);
     },
-    isQuiet: () => quiet,
   };
 };
