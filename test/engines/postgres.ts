@@ -51,7 +51,14 @@ const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDi
 };
 
 /** Few connections and small buffers: several servers run beside each other in a test. */
-const SETTINGS = { listen_addresses: '', max_connections: '30', shared_buffers: '16MB', log_checkpoints: 'on' };
+const SETTINGS = {
+  listen_addresses: '',
+  max_connections: '30',
+  shared_buffers: '16MB',
+  log_checkpoints: 'on',
+  // In its own directory: in /dev/shm a server that is killed leaves it behind.
+  dynamic_shared_memory_type: 'mmap',
+};
 
 const connect = async (run: string, account: ServerAccount): Promise<pg.Client> => {
   const client = new pg.Client({
