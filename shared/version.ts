@@ -1,7 +1,7 @@
 /** This program's version, as package.json has it. */
 
-/** The package's root is one level above a program's folder in the sources, two above it in `dist/`. */
-const PLACES = ['../package.json', '../../package.json'];
+/** The package's root is one or two levels above a program's folder in the sources, one more in `dist/`. */
+const PLACES = ['../package.json', '../../package.json', '../../../package.json'];
 
 /** @param base `import.meta.url` of a file that lies in the program's own folder. */
 export const versionFrom = (base: string, read: (place: URL) => string): string => {

@@ -1,0 +1,142 @@
+/** The main process's end of a child: calls with a deadline, its commands' groups, and its end whatever state it is in. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { type Clock, waitAtMost } from '#shared/clock';
+import { afterAwake } from '#shared/quiesce/awake';
+import type { QuiesceApp } from '#shared/quiesce/config';
+import type { Call, Calls, FromChild } from './ipc.ts';
+import type { Say } from './log.ts';
+import { killGroup } from './proc.ts';
+
+/** It says so itself: the application answered, with a refusal. Any other error means the child is of no use any more. */
+export class AppSays extends Error {
+  override readonly name = 'AppSays';
+}
+
+export interface CallLimits {
+  timeoutMs: number;
+  /** The child is given up when nothing is heard of it for so long. */
+  silenceMs?: number;
+}
+
+export interface ChildLink {
+  pid: number;
+  /** Rejects with AppSays, or after the child was killed because it did not answer. */
+  call<C extends Call>(call: C, data: Calls[C]['data'], limits: CallLimits): Promise<Calls[C]['reply']>;
+  /** The groups of its commands that run now. */
+  groups(): number[];
+  /** Resolves when it has ended, for whatever reason. */
+  gone: Promise<void>;
+  /** Lets it close what is open and end; killed when it does not. */
+  end(): Promise<void>;
+  /** Returns when it has ended: locks of its connections fall then. Left behind where it cannot be ended (D state). */
+  kill(): Promise<void>;
+}
+
+export interface LinkPorts {
+  clock: Clock;
+  /** The child's program, and how Node is told to run it. */
+  program: { path: string; execArgv: string[] };
+  say: Say;
+  /** Its processes have changed. */
+  changed: () => void;
+}
+
+const END_MS = 2000;
+const LEFT_BEHIND_MS = 10_000;
+
+const seconds = (ms: number): string => `${ms < 1000 ? ms / 1000 : Math.round(ms / 100) / 10} s`;
+
+const start = ({ path, execArgv }: LinkPorts['program']): ChildProcess =>
+  // Detached: a process group of its own. It reports what goes wrong; its standard error only shows how it crashed.
+  fork(path, [], { detached: true, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+
+interface Waiting {
+  resolve(data: unknown): void;
+  reject(error: Error): void;
+  heard(): void;
+}
+
+export const startChild = (app: QuiesceApp, { clock, program, say, changed }: LinkPorts): ChildLink => {
+  const child = start(program);
+  const waiting = new Map<number, Waiting>();
+  const groups = new Set<number>();
+  let lastId = 0;
+  let ended: Error | null = null;
+
+  const gone = new Promise<void>((resolve) => {
+    const settle = (error: Error) => {
+      if (ended !== null) return;
+      ended = error;
+      for (const group of groups) killGroup(group);
+      for (const { reject } of waiting.values()) reject(error);
+      waiting.clear();
+      resolve();
+      changed();
+    };
+    child.once('exit', (code, signal) => settle(new Error(`its process ended (${signal ?? `status ${code}`})`)));
+    child.on('error', (error) => child.pid === undefined && settle(error));
+  });
+
+  child.on('message', (message: FromChild) => {
+    for (const { heard } of waiting.values()) heard();
+    if (message.say === 'line') say(message.priority, `${app.name}: ${message.text}`);
+    if (message.say === 'group') {
+      if (message.runs) groups.add(message.group);
+      else groups.delete(message.group);
+      changed();
+    }
+    if (message.say !== 'reply') return;
+    const asked = waiting.get(message.id);
+    waiting.delete(message.id);
+    if (message.ok) asked?.resolve(message.data);
+    else asked?.reject(new AppSays(message.error));
+  });
+
+  const kill = async (): Promise<void> => {
+    for (const group of groups) killGroup(group);
+    if (child.pid !== undefined && ended === null) killGroup(child.pid);
+    await waitAtMost(clock, LEFT_BEHIND_MS, gone);
+  };
+
+  const call = <C extends Call>(name: C, data: Calls[C]['data'], { timeoutMs, silenceMs }: CallLimits) =>
+    new Promise<Calls[C]['reply']>((resolve, reject) => {
+      if (ended !== null) return reject(ended);
+      const id = ++lastId;
+      const giveUp = (why: string) => {
+        waiting.delete(id);
+        cancelTotal();
+        cancelSilence();
+        void kill().finally(() => reject(new Error(why)));
+      };
+      const cancelTotal = afterAwake(clock, timeoutMs, () => giveUp(`it took longer than ${seconds(timeoutMs)}`));
+      const listen = () =>
+        silenceMs === undefined ? () => undefined : afterAwake(clock, silenceMs, () => giveUp('its process does not answer'));
+      let cancelSilence = listen();
+      const settled =
+        <T>(then: (value: T) => void) =>
+        (value: T) => {
+          cancelTotal();
+          cancelSilence();
+          then(value);
+        };
+      waiting.set(id, {
+        resolve: settled(resolve as (data: unknown) => void),
+        reject: settled(reject),
+        heard: () => {
+          cancelSilence();
+          cancelSilence = listen();
+        },
+      });
+      child.send({ id, call: name, data }, () => undefined);
+    });
+
+  const end = async (): Promise<void> => {
+    if (ended !== null) return;
+    await call('end', null, { timeoutMs: END_MS }).catch(() => undefined);
+    await waitAtMost(clock, END_MS, gone);
+    if (ended === null) await kill();
+  };
+
+  changed();
+  return { pid: child.pid ?? 0, call, groups: () => [...groups], gone, end, kill };
+};

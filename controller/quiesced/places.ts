@@ -1,0 +1,39 @@
+/** Where paths lie: links followed, and the mount that each is on. */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import type { Place } from '#shared/quiesce/protocol';
+
+/** A program of its own follows the links: on a dead network file system it hangs, and we do not. */
+const REALPATH = '/usr/bin/realpath';
+const REALPATH_MS = 10_000;
+
+const realPaths = (paths: readonly string[]): Promise<string[]> =>
+  new Promise((resolve, reject) => {
+    const giveUp = setTimeout(
+      () => reject(new Error(`not to be found out within ${REALPATH_MS / 1000} s where its data lies`)),
+      REALPATH_MS,
+    );
+    execFile(REALPATH, ['-ez', '--', ...paths], { timeout: REALPATH_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
+      clearTimeout(giveUp);
+      if (error) reject(new Error(`not to be found out where its data lies: ${stderr.trim() || error.message}`));
+      else resolve(stdout.split('\0').slice(0, -1));
+    });
+  });
+
+/** @param mountinfo /proc/self/mountinfo */
+export const placesIn = (mountinfo: string, paths: readonly string[]): Place[] => {
+  const mounts = parseMountinfo(mountinfo);
+  return paths.map((path) => {
+    const mount = mountOf(mounts, path);
+    if (mount === undefined) throw new Error(`no mount holds ${path}`);
+    return { path, mount_point: mount.point, device: mount.device, fstype: mount.fstype, root: mount.root };
+  });
+};
+
+/** Null for null: not known. Rejects where one of them is not there. */
+export const placesOf = async (paths: readonly string[] | null): Promise<Place[] | null> => {
+  if (paths === null) return null;
+  if (paths.length === 0) return [];
+  return placesIn(await readFile('/proc/self/mountinfo', 'utf8'), [...new Set(await realPaths(paths))]);
+};

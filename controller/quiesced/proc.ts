@@ -1,0 +1,39 @@
+/** Processes by number and start time, so that a number used again is not taken for its former owner. proc_pid_stat(5). */
+import { readFile } from 'node:fs/promises';
+
+export interface ProcessId {
+  pid: number;
+  /** Field 22: clock ticks since the boot. */
+  started: string;
+}
+
+/** The fields after the name, which may hold blanks and brackets; null when there is no such process. */
+const statOf = async (pid: number): Promise<string[] | null> => {
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return null;
+  }
+};
+
+export const identify = async (pid: number): Promise<ProcessId | null> => {
+  const fields = await statOf(pid);
+  return fields === null ? null : { pid, started: fields[19] ?? '' };
+};
+
+/** `gone`, `stopped` (SIGSTOP), or `runs`. A zombie has gone. */
+export const stateOf = async ({ pid, started }: ProcessId): Promise<'gone' | 'stopped' | 'runs'> => {
+  const fields = await statOf(pid);
+  if (fields === null || fields[19] !== started || fields[0] === 'Z') return 'gone';
+  return fields[0] === 'T' || fields[0] === 't' ? 'stopped' : 'runs';
+};
+
+/** Every process of the group, which cannot refuse it. */
+export const killGroup = (group: number): void => {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch {
+    // Nobody of it is left.
+  }
+};
