@@ -56,4 +56,18 @@ describe.skipIf(!able)('on a btrfs loop device (skipped without root, btrfs-prog
     expect(run('btrfs', 'subvolume', 'list', '-r', mountPoint)).toBe('');
     expect(readdirSync(mountPoint).sort()).toEqual(['data', 'root']);
   });
+
+  test('with a gap the volumes are of different moments, the first of the earlier', async () => {
+    const disks = ['root', 'data'].map((name, index) => ({ directory: join(mountPoint, name), at: `/scsi${index}` }));
+    for (const { directory } of disks) writeFileSync(join(directory, 'set'), 'before');
+    const taking = takeCut(disks, 1000);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (const { directory } of disks) writeFileSync(join(directory, 'set'), 'later');
+    const cut = await taking;
+    try {
+      expect(cut.trees.map(({ root, at }) => readFileSync(join(root, at, 'set'), 'utf8'))).toEqual(['before', 'later']);
+    } finally {
+      await cut.remove();
+    }
+  });
 });

@@ -1,6 +1,8 @@
 /**
  * The archive file: a real tar of the cut, or a real VMA, compressed as asked, written as `.dat` until it is whole, and its side
- * files. What a VM's disk holds is a tar of the directory that stands for it.
+ * files. Each volume that the guest's configuration includes and `guest.directories` names by its key comes in with what its
+ * directory held at the cut. A container's lie in one tar, each where it is mounted: `rootfs` at `./`, `mp0` with `mp=/srv/data`
+ * at `./srv/data/`. A VM's disk `scsi1` is the VMA's disk `drive-scsi1`, whose bytes are a tar of the directory that stands for it.
  */
 
 import { spawn } from 'node:child_process';

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -73,8 +74,20 @@ const copy = async (source: Source): Promise<{ tree: CutTree; remove(): Promise<
   return { tree: { root, at: source.at }, remove };
 };
 
-export const takeCut = async (sources: readonly Source[]): Promise<Cut> => {
-  const taken = await Promise.allSettled(sources.map(async (s) => (await snapshot(s)) ?? copy(s)));
+/** With a gap one volume after the other, in their order, each `gapMs` after the last; without, all at once. */
+const takeAll = async (sources: readonly Source[], gapMs: number) => {
+  const take = async (source: Source) => (await snapshot(source)) ?? copy(source);
+  if (gapMs === 0) return Promise.allSettled(sources.map(take));
+  const taken: PromiseSettledResult<Awaited<ReturnType<typeof take>>>[] = [];
+  for (const source of sources) {
+    if (taken.length > 0) await sleep(gapMs);
+    taken.push(...(await Promise.allSettled([take(source)])));
+  }
+  return taken;
+};
+
+export const takeCut = async (sources: readonly Source[], gapMs = 0): Promise<Cut> => {
+  const taken = await takeAll(sources, gapMs);
   const done = taken.flatMap((t) => (t.status === 'fulfilled' ? [t.value] : []));
   const remove = async (): Promise<void> => {
     await Promise.all(done.map((d) => d.remove()));

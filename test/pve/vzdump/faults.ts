@@ -19,6 +19,11 @@ export interface VzdumpFaults {
   lose?: LineMatch | undefined;
   /** How long the copy takes at least. */
   copyMs?: number | undefined;
+  /**
+   * The disks of a VM that nothing freezes are fixed one after the other with so much time between them, as QEMU drains drive
+   * after drive. A frozen guest writes nothing meanwhile, so a container and a VM whose agent answers are fixed in one instant.
+   */
+  cutGapMs?: number | undefined;
   /** Called right after a line stands in the task's log file; `atMs` is `Date.now()`. */
   onLine?: ((line: string, atMs: number) => void) | undefined;
   /** What is written in place of each line: a version of Proxmox whose words nobody knows. */

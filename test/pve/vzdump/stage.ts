@@ -77,7 +77,8 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
 
   const take = async (): Promise<void> => {
     if (firstSyncAt > 0) m.finalSyncBytes = await bytes(firstSyncAt);
-    cut = await takeCut(sources());
+    const writesOn = c.type === 'qemu' && c.running && !c.paused && c.mode === 'snapshot' && c.agent !== 'answers';
+    cut = await takeCut(sources(), writesOn ? faults.cutGapMs : 0);
   };
 
   const configText = (): string => {

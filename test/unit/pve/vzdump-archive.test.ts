@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { toPrune } from '../../pve/vzdump/prune.ts';
 import { createTestNode } from '../../pve/vzdump/testing.ts';
 import { vmaDisks } from '../../pve/vzdump/vma.ts';
@@ -16,10 +16,10 @@ const BASE = { storage: 'bak', mode: 'snapshot', compress: 'zstd' };
 const archives = () => node.world.storages.get('bak')?.archives ?? [];
 
 /** A VM's: those of its first disk. */
-const contents = async (file: string): Promise<Record<string, string>> => {
+const contents = async (file: string, disk = 'drive-scsi0'): Promise<Record<string, string>> => {
   const tar = join(node.root, 'unpacked.tar');
   const data = await unzstd(readFileSync(file));
-  writeFileSync(tar, file.includes('.vma') ? (vmaDisks(data)['drive-scsi0'] ?? '') : data);
+  writeFileSync(tar, file.includes('.vma') ? (vmaDisks(data)[disk] ?? '') : data);
   const names = execFileSync('tar', ['tf', tar])
     .toString()
     .trim()
@@ -81,6 +81,38 @@ test('volumes stand where they are mounted, excluded ones and binds stay out', a
   expect(Object.values(found)).not.toContain('cache');
   expect(Object.values(found)).not.toContain('bind');
   expect(found['./etc/vzdump/pct.conf']).not.toContain('lock');
+});
+
+describe('a guest with several volumes', () => {
+  /** Both hold `before`, and `later` from a moment in the middle of the cut on. */
+  const cutOf = async (vmid: number, keys: readonly [string, string], gapMs: number): Promise<unknown[]> => {
+    Object.assign(node.guest(vmid).config, {
+      [keys[1]]: vmid === 100 ? 'btr:100/more.raw,size=1G' : 'btr:201/data,mp=/data,backup=1',
+    });
+    const directories = await Promise.all(keys.map((key) => node.fill(vmid, key, { app: 'before' })));
+    node.faults.cutGapMs = gapMs;
+    node.faults.onLine = (line) => {
+      if (!/starting backup via QMP command|create storage snapshot/.test(line)) return;
+      setTimeout(() => {
+        for (const directory of directories) writeFileSync(join(directory, 'app'), 'later');
+      }, gapMs / 2);
+    };
+    node.faults.copyMs = 1.2 * gapMs;
+    expect((await node.run({ ...BASE, vmid: String(vmid) })).exitstatus).toBe('OK');
+    const file = archives()[0]?.path ?? '';
+    if (vmid !== 100) return Object.values(await contents(file)).filter((text) => /^(before|later)$/.test(text));
+    return [(await contents(file))['./app'], (await contents(file, 'drive-scsi1'))['./app']];
+  };
+
+  test.each([
+    ['a VM that nothing freezes: its disks one after the other', 100, false, ['before', 'later']],
+    ['a VM whose agent answers: in one instant', 100, true, ['before', 'before']],
+    ['a container: in one instant', 201, false, ['before', 'before']],
+  ])('%s', async (_what, vmid, answers, expected) => {
+    node = await createTestNode();
+    node.guest(vmid).guestAgentRuns = answers;
+    expect(await cutOf(vmid, vmid === 100 ? ['scsi0', 'scsi1'] : ['rootfs', 'mp0'], 800)).toEqual(expected);
+  });
 });
 
 test('the archive is listed with its notes and its mark, and has its side files', async () => {
