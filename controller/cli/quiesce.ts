@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { Answered } from '../ports/quiesced.ts';
 import { DEFAULT_CONFIG, EXIT, type Io } from './io.ts';
+import { discoverCommand } from './quiesce-discover.ts';
 
 interface Options {
   config: string;
@@ -80,4 +81,5 @@ export const quiesceCommand = (io: Io): Command =>
   new Command('quiesce')
     .description('how the applications of this guest are held still for backups')
     .addCommand(testCommand(io))
-    .addCommand(statusCommand(io));
+    .addCommand(statusCommand(io))
+    .addCommand(discoverCommand(io));

@@ -11,6 +11,11 @@ const DEPENDS = 'com.docker.compose.depends_on';
 
 /** Not data: sockets, devices, and what the host's system gives. */
 const NOT_DATA = /^\/(?:dev|proc|run|sys|var\/run)(?:\/|$)|^\/etc\/(?:localtime|timezone|resolv\.conf|hosts|ssl)|\.sock$/;
+const KEEPERS = [
+  ['com.docker.swarm.task.id', 'a swarm'],
+  ['io.kubernetes.pod.uid', 'Kubernetes'],
+  ['com.hashicorp.nomad.alloc_id', 'Nomad'],
+] as const;
 /** They start or replace others by themselves. */
 const REVIVES = /(?:^|\/)(?:watchtower|autoheal|ouroboros|diun)(?::|@|$)/;
 
@@ -26,8 +31,8 @@ const needs = ({ labels }: FoundContainer): string[] =>
 
 /** Why it cannot be stopped and started again; null: it can. */
 const cannotBeStopped = ({ name, autoRemove, labels, paused }: FoundContainer): string | null => {
-  if (labels['com.docker.swarm.task.id'] !== undefined)
-    return `The container ${name} is a task of a swarm, which would start another one in its place.`;
+  const keeper = KEEPERS.find(([label]) => labels[label] !== undefined)?.[1];
+  if (keeper !== undefined) return `The container ${name} is a task of ${keeper}, which would start another one in its place.`;
   if (autoRemove) return `The container ${name} was started with --rm: it would be gone once it is stopped.`;
   if (paused) return `The container ${name} is paused.`;
   return null;
