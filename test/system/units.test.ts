@@ -9,17 +9,20 @@ import { NODE_FLAGS } from '../demo/processes.ts';
 
 const ANALYZE = '/usr/bin/systemd-analyze';
 const UNITS = new URL('../../systemd/', import.meta.url);
-const units = readdirSync(UNITS).filter((name) => name.endsWith('.service'));
+const files = readdirSync(UNITS).filter((name) => /\.(service|socket)$/.test(name));
+const units = files.filter((name) => name.endsWith('.service'));
 
 /** The unit as it would stand on a machine where the program exists; `systemd-analyze verify` looks for it. */
 const verify = async (name: string, change: (text: string) => string = (text) => text): Promise<string> => {
   const dir = mkdtempSync(join(tmpdir(), 'felhom-units-'));
   try {
-    const text = change(readFileSync(new URL(name, UNITS), 'utf8')).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true');
-    const path = join(dir, name);
-    writeFileSync(path, text);
+    // A unit may require another one.
+    for (const file of files) {
+      const text = readFileSync(new URL(file, UNITS), 'utf8').replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true');
+      writeFileSync(join(dir, file), file === name ? change(text) : text);
+    }
     // Unknown keys are a warning on stderr with status 0 (systemd-analyze(1)): both count.
-    const { stderr } = await promisify(execFile)(ANALYZE, ['verify', path]).catch((error: { stderr?: string }) => ({
+    const { stderr } = await promisify(execFile)(ANALYZE, ['verify', join(dir, name)]).catch((error: { stderr?: string }) => ({
       stderr: error.stderr || 'failed',
     }));
     return stderr;
@@ -29,7 +32,7 @@ const verify = async (name: string, change: (text: string) => string = (text) =>
 };
 
 describe.skipIf(!existsSync(ANALYZE))('systemd-analyze verify (skipped where systemd is not installed)', () => {
-  test.each(units)('%s is accepted without a word', async (name) => {
+  test.each(files)('%s is accepted without a word', async (name) => {
     expect(await verify(name)).toBe('');
   });
 
@@ -46,5 +49,10 @@ test.each(Object.entries(NODE_FLAGS))('the demo and the bench run the %s as its 
 });
 
 test('there is a unit for each program that runs', () => {
-  expect(units.sort()).toEqual(['felhom-agent.service', 'felhom-controller.service']);
+  expect(units.sort()).toEqual([
+    'felhom-agent.service',
+    'felhom-controller.service',
+    'felhom-quiesced-boot.service',
+    'felhom-quiesced.service',
+  ]);
 });
