@@ -15,6 +15,8 @@ export interface Engine {
   entry: Record<string, unknown>;
   /** Commits one row, by the engine's own idea of a commit. */
   commit(row: number): Promise<void>;
+  /** Writes one row in a transaction that is never committed, and stays open as long as the server lives. Absent: it has none. */
+  leaveOpen?(row: number): Promise<void>;
   /** All rows that can be read. */
   rows(): Promise<number[]>;
   /** The engine's own check of its files and tables; rejects where they are broken. */

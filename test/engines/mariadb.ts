@@ -94,6 +94,10 @@ export const mariadbWith = (name: keyof typeof TABLES, settings: Record<string, 
     const argv = [program('mariadbd'), ...serverArgs(dirs, settings)] as const;
     const server = await startServer(account, argv, join(dirs.run, 'mariadb.log'), 'KILL');
     let connection: mysql.Connection | undefined;
+    let other: mysql.Connection | undefined;
+    const leave = () => {
+      for (const one of [connection, other]) one?.destroy();
+    };
     await untilReady(name, server, async () => {
       connection = await connect(socket);
     });
@@ -136,6 +140,11 @@ export const mariadbWith = (name: keyof typeof TABLES, settings: Record<string, 
       commit: async (row) => {
         for (const table of NAMES[name]) await query(`INSERT INTO kept.${table} VALUES (?, ${BODY('?')})`, [row, row]);
       },
+      leaveOpen: async (row) => {
+        other = await connect(socket);
+        await ask(other, 'START TRANSACTION');
+        await ask(other, `INSERT INTO kept.rows_log VALUES (?, ${BODY('?')})`, [row, row]);
+      },
       // Committed is what lies in each of its tables: one after the other is written.
       rows: async () => {
         const [first = [], ...others] = await Promise.all(NAMES[name].map(rowsOf));
@@ -160,12 +169,12 @@ export const mariadbWith = (name: keyof typeof TABLES, settings: Record<string, 
         await Promise.all(NAMES[name].map(rowsOf));
       },
       stop: async () => {
-        connection?.destroy();
+        leave();
         await server.end('SIGTERM', 30_000);
       },
       kill: async () => {
         await server.kill();
-        connection?.destroy();
+        leave();
       },
     };
   },

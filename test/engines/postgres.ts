@@ -27,6 +27,7 @@ const program = (name: (typeof PROGRAMS)[number]): string => {
 const QUERY_MS = 30_000;
 /** Long enough that rows fill pages, and made from the row so that a reader can tell whether it is right. */
 const BODY = `repeat(md5(row::text), 16)`;
+const INSERT = `INSERT INTO kept SELECT row, ${BODY} FROM (SELECT $1::bigint AS row) AS new`;
 
 /** A separate volume for pg_wal is a link, as initdb --waldir makes it. After a restore it names the old place. */
 const pointWal = async (data: string, log: string | undefined): Promise<void> => {
@@ -113,8 +114,13 @@ export const postgresWith = (settings: Record<string, string> = {}): EngineKind 
     return {
       pid: server.pid,
       entry: { adapter: 'postgres', host: dirs.run, user: account.name },
-      commit: async (row) =>
-        void (await query(`INSERT INTO kept SELECT row, ${BODY} FROM (SELECT $1::bigint AS row) AS new`, [row])),
+      commit: async (row) => void (await query(INSERT, [row])),
+      leaveOpen: async (row) => {
+        const other = await connect(dirs.run, account);
+        open.push(other);
+        await other.query('BEGIN');
+        await other.query(INSERT, [row]);
+      },
       rows: async () => {
         const found = await query(`SELECT row::text AS row, body = ${BODY} AS whole FROM kept ORDER BY 1`);
         const torn = found.find(({ whole }) => whole !== true);

@@ -9,7 +9,13 @@ import type { Guest } from './guest.ts';
 import type { Answers, Ask, Told } from './inside.ts';
 import type { EngineName } from './kinds.ts';
 
-const INSIDE = [process.execPath, '--import', import.meta.resolve('tsx'), '--conditions=source', join(import.meta.dirname, 'inside.ts')];
+const INSIDE = [
+  process.execPath,
+  '--import',
+  import.meta.resolve('tsx'),
+  '--conditions=source',
+  join(import.meta.dirname, 'inside.ts'),
+];
 const ANSWER_MS = 60_000;
 
 export interface App {
@@ -41,7 +47,11 @@ const callsOf = (child: ChildProcess) => {
     });
   }
   // Without its stack, in whose files Vitest would look for what TypeScript they came from.
-  const words = (): string => said.split('\n').filter((line) => !/^\s+at |sourceMappingURL/.test(line)).join('\n');
+  const words = (): string =>
+    said
+      .split('\n')
+      .filter((line) => !/^\s+at |sourceMappingURL/.test(line))
+      .join('\n');
   child.once('exit', () => {
     for (const [id, tell] of waiting) tell({ id, error: `the program in the guest ended: ${words()}` });
   });

@@ -1,4 +1,5 @@
 /** In the guest: one database, and one writer that commits row after row and remembers which was confirmed, and when. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Engine, EngineDirs } from '../../engines/engine.ts';
 import { type EngineName, kindOf } from './kinds.ts';
 import type { Written } from './rows.ts';
@@ -24,6 +25,9 @@ export interface Answers {
 
 export type Told = { id: number; value: unknown } | { id: number; error: string };
 
+/** Beyond any row that the writer comes to. */
+const NEVER_COMMITTED = 1_000_000_000;
+
 let engine: Engine | undefined;
 const written: Written[] = [];
 const refused: string[] = [];
@@ -35,7 +39,10 @@ const live = (): Engine => {
   return engine;
 };
 
-/** A held database keeps it waiting, or refuses it; then the next row is tried. */
+/**
+ * One row after the other, though no faster than one a millisecond: several writers share a small machine. A held database keeps
+ * it waiting, or refuses it; then the next row is tried.
+ */
 const write = async (): Promise<void> => {
   for (let row = 1; writing; row += 1) {
     const one: Written = { row, begunAt: Date.now(), ackedAt: null };
@@ -48,8 +55,7 @@ const write = async (): Promise<void> => {
         },
         (error: unknown) => refused.push(String(error)),
       );
-    // An engine in this process answers without ever leaving a moment for anything else.
-    if (row % 16 === 0) await new Promise(setImmediate);
+    await pause(1);
   }
 };
 
@@ -59,6 +65,7 @@ const ANSWERS: { [A in Ask['ask']]: (ask: Extract<Ask, { ask: A }>) => Promise<A
     return engine.entry;
   },
   write: async () => {
+    await live().leaveOpen?.(NEVER_COMMITTED);
     writing = true;
     halted = write();
     return null;

@@ -65,12 +65,12 @@ export const play = async (scope: Scope, node: Node, scene: Scene, dir: string):
   const guest = await startGuest(scope, scene.root, scene.volumes);
   const start = ({ engine, data, log }: SceneApp): Promise<App> =>
     startApp(scope, guest, engine, { data, run: runDir(engine), ...(log === undefined ? {} : { log }) });
-  const apps = await Promise.all(scene.apps.map(start));
+  // It has no controller yet: its turn for the backup slot is nobody's until then.
+  const [bootstrap, ...apps] = await Promise.all([node.enrol(scene.vmid), ...scene.apps.map(start)]);
   const background = scene.apps.some(({ engine }) => engine === 'postgres') ? [guest.spawn(CHECKPOINTS(runDir('postgres')))] : [];
   for (const one of background) scope.defer(() => void one.kill('SIGKILL'));
   await Promise.all(apps.map((app) => app.write()));
 
-  const bootstrap = await node.enrol(scene.vmid);
   const entries = scene.apps.map(({ engine, hold }, index) => ({
     name: engine,
     ...apps[index]?.entry,
@@ -78,10 +78,8 @@ export const play = async (scope: Scope, node: Node, scene: Scene, dir: string):
   }));
   const felhom = await startFelhom(scope, guest, bootstrap, entries);
   const backup = await node.nextBackup(bootstrap, scene.type, felhom.said);
-  await felhom.stop();
-  await node.leave(scene.vmid);
 
-  const done = await Promise.all(apps.map((app) => app.halt()));
+  const [done] = await Promise.all([Promise.all(apps.map((app) => app.halt())), felhom.stop()]);
   const owes = ({ engine }: SceneApp): Window =>
     engine === 'redis-rdb' ? lastDump(guest.run(['/bin/cat', `${runDir(engine)}/redis.log`]), backup.cut) : backup.cut;
   const played = scene.apps.map((app, index) => ({
@@ -91,7 +89,7 @@ export const play = async (scope: Scope, node: Node, scene: Scene, dir: string):
   }));
   for (const one of background) one.kill('SIGKILL');
   await Promise.all(apps.map((app) => app.kill()));
-  await guest.close();
+  await Promise.all([guest.close(), node.leave(scene.vmid)]);
 
   const tree = join(dir, 'restored', String(scene.vmid));
   unpack(backup.archive, tree);
