@@ -12,7 +12,7 @@ const START_MS = 60_000;
 const KILL_MS = 10_000;
 const MOST_ANSWER_BYTES = 8 * 1024 ** 2;
 /** What this file is written for; an Engine that no longer speaks it is asked in the oldest language that it does. */
-const OWN_VERSION = 1.41;
+const OWN_MINOR = 41;
 
 interface Answer {
   status: number;
@@ -35,6 +35,12 @@ const read = async (response: IncomingMessage): Promise<unknown> => {
   }
   const text = Buffer.concat(chunks).toString('utf8');
   return text === '' ? null : JSON.parse(text);
+};
+
+/** `1.47` → 47. */
+const minorOf = (version: unknown): number | null => {
+  const [, minor] = /^1\.(\d{1,4})$/.exec(String(version)) ?? [];
+  return minor === undefined ? null : Number(minor);
 };
 
 /** What the Engine says of a failure: `{"message": …}`. */
@@ -95,10 +101,10 @@ export const dockerEngine = (socketPath: string, clock: Clock): Engine => {
   const negotiate = async (): Promise<string> => {
     const answer = await call('GET', '/version');
     if (answer.status !== 200) throw complaint(answer);
-    const { ApiVersion, MinAPIVersion } = answer.body as { ApiVersion?: string; MinAPIVersion?: string };
-    const [most, least] = [Number(ApiVersion), Number(MinAPIVersion ?? 0)];
-    if (!(most > 0) || Number.isNaN(least)) throw new Error(`What answers at ${socketPath} is no Docker Engine.`);
-    return `/v${Math.max(least, Math.min(most, OWN_VERSION)).toFixed(2)}`;
+    const { ApiVersion, MinAPIVersion } = (answer.body ?? {}) as { ApiVersion?: unknown; MinAPIVersion?: unknown };
+    const most = minorOf(ApiVersion);
+    if (most === null) throw new Error(`What answers at ${socketPath} is no Docker Engine.`);
+    return `/v1.${Math.max(minorOf(MinAPIVersion) ?? 0, Math.min(most, OWN_MINOR))}`;
   };
   /** @param fine the statuses that are as good as done; 404 is for the caller to judge */
   const ask = async (method: 'GET' | 'POST', path: string, fine: number[], withinMs?: number): Promise<Answer> => {

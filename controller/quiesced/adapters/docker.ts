@@ -1,5 +1,5 @@
 /** Containers of a Docker Engine, stopped or paused for the cut and started again; those of compose by project and service. */
-import { type Clock, sleep } from '#shared/clock';
+import { type Clock, sleep, waitAtMost } from '#shared/clock';
 import type { AppOf } from '#shared/quiesce/config';
 import { errorText } from '#shared/quiesce/plain-text';
 import { systemClock } from '../clock.ts';
@@ -12,6 +12,10 @@ const GLANCE_MS = 450;
 const POLL_MS = 100;
 /** A container that ends at once after its start is seen to do so. */
 const SETTLE_MS = 1000;
+/** One container whose start hangs keeps the others of its application no longer than this. */
+const TURN_MS = 5000;
+/** For a stop that another process may have asked for before it died. */
+const UNKNOWN_STOP_MS = 30_000;
 
 /** A container that ran, as the lease keeps it. */
 interface Ran {
@@ -34,6 +38,8 @@ const ranOf = ({ id, name, labels, restartPolicy, startedAt, stopMs }: Container
   startedAt,
   stopMs,
 });
+
+const LET_GO = 'it was let go while it was still being stopped';
 
 const ranIn = (state: State): Ran[] => (state?.containers ?? []) as Ran[];
 
@@ -71,6 +77,8 @@ const openDocker = (app: AppOf<'docker'>, clock: Clock): Session => {
   const stops = app.how === 'stop';
   /** What was asked of a container by this hold; settles when the Engine has answered. */
   const asked = new Map<string, Promise<void>>();
+  /** Whether this process knows what it asked for. */
+  let knows = false;
   let lettingGo = false;
   /** Of every container named, at the end of `prepare` or of `hold`. */
   let stamps: string | null = null;
@@ -96,7 +104,7 @@ const openDocker = (app: AppOf<'docker'>, clock: Clock): Session => {
     if (before === null) throw new Error(`container ${ran.name} is gone`);
     const why = refusal(before, app.how);
     if (why !== null) throw new Error(why);
-    if (lettingGo) return;
+    if (lettingGo) throw new Error(LET_GO);
     const asking = stops ? engine.stop(before) : engine.pause(ran.id);
     asked.set(
       ran.id,
@@ -112,38 +120,31 @@ const openDocker = (app: AppOf<'docker'>, clock: Clock): Session => {
   };
 
   const hold: Session['hold'] = async (state) => {
+    knows = true;
     lettingGo = false;
     stamps = null;
-    for (const ran of ranIn(state)) {
-      if (lettingGo) return;
-      await down(ran);
-    }
-    if (!lettingGo) stamps = stampsOf(await named(engine, app));
+    for (const ran of ranIn(state)) await down(ran);
+    const after = stampsOf(await named(engine, app));
+    if (lettingGo) throw new Error(LET_GO);
+    stamps = after;
   };
 
   const stillHeld: Session['stillHeld'] = async () => stamps !== null && stamps === stampsOf(await named(engine, app, GLANCE_MS));
 
   /** A stop that was asked for is not taken back by a start while the container still runs: it has to end first. */
-  const settled = async (ran: Ran): Promise<Container> => {
-    const ended = clock.monotonic() + ran.stopMs;
-    let found = await successor(engine, ran, []);
-    const pending = asked.get(ran.id);
-    let answered = pending === undefined && asked.size > 0;
-    void pending?.then(() => {
-      answered = true;
-    });
-    // A process that knows nothing but the state cannot know whether one is under way either.
-    while (stops && !answered && isUp(found) && found.startedAt === ran.startedAt && clock.monotonic() < ended) {
+  const settled = async (ran: Ran): Promise<void> => {
+    if (knows) return asked.get(ran.id);
+    // A process that knows nothing but the state cannot know whether a stop is under way either.
+    const given = clock.monotonic() + Math.min(ran.stopMs + SETTLE_MS, UNKNOWN_STOP_MS);
+    while (stops && clock.monotonic() < given) {
+      const found = await engine.inspect(ran.id);
+      if (found === null || !isUp(found) || found.startedAt !== ran.startedAt) return;
       await sleep(clock, POLL_MS);
-      const again = await engine.inspect(found.id);
-      if (again === null) break;
-      found = again;
     }
-    return found;
   };
 
   const up = async (ran: Ran, all: Ran[]): Promise<string> => {
-    await settled(ran).catch(() => undefined);
+    await settled(ran);
     const found = await successor(engine, ran, all);
     if (found.paused && stops) throw new Error(`container ${found.name} was paused by somebody else`);
     if (found.paused) await engine.unpause(found.id);
@@ -161,25 +162,27 @@ const openDocker = (app: AppOf<'docker'>, clock: Clock): Session => {
     lettingGo = true;
     stamps = null;
     const all = ranIn(state);
-    const errors: unknown[] = [];
-    const ids: string[] = [];
+    const tries: Promise<string>[] = [];
     for (const ran of all.toReversed()) {
-      await up(ran, all).then(
-        (id) => ids.push(id),
-        (error: unknown) => errors.push(error),
-      );
+      const one = up(ran, all);
+      tries.push(one);
+      await waitAtMost(clock, TURN_MS, one).catch(() => undefined);
     }
+    const ups = await Promise.allSettled(tries);
+    const ids = ups.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const first = await Promise.allSettled(ids.map(checked));
     if (ids.length > 0) await sleep(clock, SETTLE_MS);
     const second = await Promise.allSettled(ids.map(checked));
-    for (const [index, later] of second.entries()) {
+    const restarted = second.flatMap((later, index) => {
       const earlier = first[index];
-      if (later.status === 'rejected') errors.push(later.reason);
-      else if (earlier?.status === 'fulfilled' && earlier.value.startedAt !== later.value.startedAt)
-        errors.push(new Error(`container ${later.value.name} keeps ending and starting again`));
-    }
-    if (errors.length > 0) throw together(errors);
+      if (later.status === 'rejected' || earlier?.status !== 'fulfilled') return [];
+      if (earlier.value.startedAt === later.value.startedAt) return [];
+      return [new Error(`container ${later.value.name} keeps ending and starting again`)];
+    });
+    const errors = [...ups, ...second].flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    if (errors.length + restarted.length > 0) throw together([...errors, ...restarted]);
     asked.clear();
+    knows = true;
   };
 
   const whereDataLies: Session['whereDataLies'] = async () => {
