@@ -15,6 +15,6 @@ export const outsideOfBackups = (mounts: readonly Mount[], path: string): string
 export const onAnotherMount = (mounts: readonly Mount[], paths: readonly string[]): string[] => {
   const points = paths.map((path) => mountOf(mounts, path)?.point ?? '/').filter((point) => point !== '/');
   return [...new Set(points)].map(
-    (point) => `Its data is on ${point}: never "app" if that is not in the backup (felhom-controller status).`,
+    (point) => `Its data is on ${point}: never "app" if that is not in the backup (felhom-controller quiesce test says).`,
   );
 };

@@ -2,10 +2,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { parseConfig } from '#agent/config';
 import { loadConfig } from '#controller/config';
+import { ADAPTER_NAMES, readQuiesce } from '#shared/quiesce/config';
 
 const EXAMPLES = new URL('../../systemd/examples/', import.meta.url);
 const example = (name: string): string => readFileSync(new URL(name, EXAMPLES), 'utf8');
@@ -50,9 +51,40 @@ test('controller.yaml: every value is the default', async () => {
   expect(shown).toEqual(bare);
 });
 
-test('quiesce.yaml is accepted, with its one application', async () => {
-  const quiesce = written('quiesce.yaml', example('quiesce.yaml'));
-  const config = await loadConfig(written('controller.yaml', stringify({ quiesce })));
-  expect(config.apps.map(({ name }) => name)).toEqual(['notes']);
-  expect(config.holdMaxMs).toBe(60_000);
+/** Every key that a refusal calls known. */
+const knownTo = (entry: object): string[] => {
+  const refused = readQuiesce({ apps: [{ ...entry, no_such_key: 1 }] });
+  if (refused.ok) throw new Error('an unknown key was accepted');
+  return refused.problems.flatMap(({ sentence }) => /known here: (.*)$/.exec(sentence)?.[1]?.split(', ') ?? []);
+};
+
+describe('quiesce.yaml', () => {
+  const text = example('quiesce.yaml');
+  const shown = parse(text);
+  /** The text of one entry, with its comments. */
+  const entryOf = (adapter: string): string =>
+    text.split(/^(?= {2}- )/m).find((entry) => entry.includes(`adapter: ${adapter}\n`)) ?? '';
+
+  test('is accepted as it stands, with one application of each adapter', () => {
+    expect(readQuiesce(shown)).toMatchObject({ ok: true, settings: { hold_max: 60_000 } });
+    expect(shown.apps.map(({ adapter }: { adapter: string }) => adapter)).toEqual(ADAPTER_NAMES);
+  });
+
+  test('is accepted with the keys that are usually left out', () => {
+    const all = text.replaceAll(/^ {4}# (role|password_file|user): (?=\S+$)/gm, '    $1: ');
+    expect(all).not.toBe(text);
+    expect(readQuiesce(parse(all))).toMatchObject({ ok: true });
+  });
+
+  test.each(ADAPTER_NAMES)('names every key of %s', (adapter) => {
+    const known = knownTo({ name: 'x', adapter });
+    expect(known.length).toBeGreaterThan(5);
+    for (const key of known) expect(entryOf(adapter)).toMatch(new RegExp(`^ +(?:- )?(?:# )?${key}:`, 'm'));
+  });
+
+  test('what the databases leave out is what the example says', () => {
+    const required = ({ name, adapter }: { name: string; adapter: string }) => ({ name, adapter });
+    const databases = shown.apps.filter(({ adapter }: { adapter: string }) => ['postgres', 'mysql', 'redis'].includes(adapter));
+    expect(readQuiesce({ apps: databases })).toEqual(readQuiesce({ apps: databases.map(required) }));
+  });
 });
