@@ -106,7 +106,7 @@ export const startNode = async () => {
     const problems = await loadProblems({ store, clock: systemClock, journal: say });
     const proc = createProc();
     const settings = { ...SETTINGS, minIntervalMs: options.minIntervalMs ?? 0 };
-    const { backups, duty, ...parts } = composeBackups({
+    const { backups, archives, duty, ...parts } = composeBackups({
       ...{ store, proxmox, proc, problems, clock: systemClock, journal: say, hostId: 'contract' },
       view: createNodeView({ clock: systemClock, proxmox, proc, sysfs: createSysfs() }),
       paths: { ...pve.files, taskLogDir: options.taskLogDir ?? pve.files.taskLogDir },
@@ -142,7 +142,7 @@ export const startNode = async () => {
       await backups.begin({ vmid, requestId: null, source: 'operator', mode: 'snapshot', configDigest: '', intends: [] });
       return until(vmid, ({ phase }) => phase !== 'running');
     };
-    return { ...backups, duty, problems, proxmox, journal, until, run, force, close };
+    return { ...backups, archives, duty, problems, proxmox, journal, until, run, force, close };
   };
 
   const vzdumpPosts = () => pve.requests.filter(({ method, path }) => method === 'POST' && path.endsWith('/vzdump')).length;

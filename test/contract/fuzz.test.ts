@@ -29,6 +29,7 @@ const PATHS = [
   '/backup/due',
   '/backup',
   '/backup/status',
+  '/backup/j1/held',
   '/backups',
   '/coverage',
   '/problems',
@@ -51,6 +52,8 @@ const KEYS = [
   'where',
   'options',
   'request_id',
+  'intends',
+  'apps',
   '__proto__',
   'constructor',
 ];
