@@ -16,7 +16,7 @@ interface Server {
   title: string;
   names: ReadonlySet<string>;
   /** What an adapter takes where nothing is said. */
-  usual: { host: string; port: number };
+  usual: { host: string; port: number /** Null: by its socket. */; user: string | null };
   socket: (path: string) => Reach | null;
   /** The option of its command line that names its data. */
   dataOption: RegExp;
@@ -27,7 +27,7 @@ const SERVERS: readonly Server[] = [
     adapter: 'postgres',
     title: 'PostgreSQL',
     names: new Set(['postgres', 'postmaster']),
-    usual: { host: '/var/run/postgresql', port: 5432 },
+    usual: { host: '/var/run/postgresql', port: 5432, user: 'postgres' },
     // The directory and the port are the name: libpq, "unix_socket_directories".
     socket: (path) => {
       const [, directory, port] = /^(.*)\/\.s\.PGSQL\.(\d+)$/.exec(path) ?? [];
@@ -39,7 +39,7 @@ const SERVERS: readonly Server[] = [
     adapter: 'mysql',
     title: 'MySQL or MariaDB',
     names: new Set(['mariadbd', 'mysqld']),
-    usual: { host: '/run/mysqld/mysqld.sock', port: 3306 },
+    usual: { host: '/run/mysqld/mysqld.sock', port: 3306, user: 'mysql' },
     // mysqlx.sock speaks another protocol.
     socket: (path) => (/mysqlx[^/]*$/.test(path) ? null : { host: path, port: null }),
     dataOption: /^(?:-h|--datadir=)(.*)$/,
@@ -48,7 +48,7 @@ const SERVERS: readonly Server[] = [
     adapter: 'redis',
     title: 'Redis',
     names: new Set(['redis-server', 'valkey-server']),
-    usual: { host: '127.0.0.1', port: 6379 },
+    usual: { host: '127.0.0.1', port: 6379, user: null },
     socket: (path) => ({ host: path, port: null }),
     dataOption: /^--dir=(.*)$/,
   },
@@ -85,11 +85,12 @@ const reach = (listens: readonly Listening[], server: Server): Reach | null => {
 };
 
 /** Only what an adapter would not take by itself. */
-const entryOf = (name: string, { adapter, usual }: Server, { host, port }: Reach): Entry => ({
+const entryOf = (name: string, { user }: FoundProcess, { adapter, usual }: Server, { host, port }: Reach): Entry => ({
   name,
   adapter,
   ...(sameSocket(host, usual.host) ? {} : { host }),
   ...(port === null || port === usual.port ? {} : { port }),
+  ...(usual.user === null || user === null || user === usual.user ? {} : { user }),
 });
 
 const nameOf = ({ name, argv }: FoundProcess, { adapter }: Server, data: string | null): string => {
@@ -114,14 +115,14 @@ const propose = (process: FoundProcess, server: Server, { mounts, sockets }: Fin
     `${title}, process ${process.pid}${process.unit === null ? '' : ` of ${process.unit}`}, data in ${data ?? 'a place that could not be seen'}.`,
     ...onAnotherMount(mounts, data === null ? [] : [data]),
   ];
-  if (reached !== null) return { proposed: [{ entry: entryOf(name, server, reached), why, active: true }] };
+  if (reached !== null) return { proposed: [{ entry: entryOf(name, process, server, reached), why, active: true }] };
   if (process.files !== null) {
     return {
       uncovered: [`${title} (process ${process.pid}) listens neither on a Unix socket nor on this machine's own addresses.`],
     };
   }
   const guessed = 'Where it listens could not be seen; these are the usual places.';
-  return { proposed: [{ entry: { name, adapter: server.adapter }, why: [...why, guessed], active: true }] };
+  return { proposed: [{ entry: entryOf(name, process, server, { ...server.usual }), why: [...why, guessed], active: true }] };
 };
 
 /** `redis-server *:26379 [sentinel]` holds no data. */

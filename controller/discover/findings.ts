@@ -18,6 +18,8 @@ export interface FoundProcess {
   /** Of its program, up to 15 bytes: proc_pid_comm(5). */
   name: string;
   argv: string[];
+  /** The name of its account; null: not known. */
+  user: string | null;
   container: InContainer | null;
   /** The system unit that it belongs to; null: none, or one of a user's own. */
   unit: string | null;

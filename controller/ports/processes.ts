@@ -66,6 +66,8 @@ interface Scan {
   mounts: readonly Mount[];
   ownCgroup: string;
   ownPids: string | null;
+  /** By number. */
+  accounts: ReadonlyMap<string, string>;
 }
 
 const whereIn = (cgroup: string, pids: string | null, { ownCgroup, ownPids }: Scan): InContainer | null => {
@@ -73,6 +75,12 @@ const whereIn = (cgroup: string, pids: string | null, { ownCgroup, ownPids }: Sc
   if (container !== null) return container.id === containerOf(ownCgroup)?.id ? null : container;
   // Its own process ids and no engine that is known: some container all the same.
   return pids !== null && ownPids !== null && pids !== ownPids ? { engine: 'other', id: pids } : null;
+};
+
+/** passwd(5); of two accounts with one number the first. */
+const accountsOf = (passwd: string): Map<string, string> => {
+  const fields = passwd.split('\n').map((line) => line.split(':'));
+  return new Map(fields.flatMap(([name, , uid]): [string, string][] => (name && uid ? [[uid, name]] : [])).reverse());
 };
 
 const NOT_FILES = /^\/(?:dev|proc|sys)\/|^\/(?:memfd|SYSV)|^[^/]| \(deleted\)$/;
@@ -104,6 +112,7 @@ const readProcess = async (pid: number, scan: Scan): Promise<FoundProcess | null
     pid,
     ppid: Number(/^PPid:\s*(\d+)/m.exec(status)?.[1] ?? 0),
     name: comm.trimEnd(),
+    user: scan.accounts.get(/^Uid:\s*\d+\s+(\d+)/m.exec(status)?.[1] ?? '') ?? null,
     argv: cmdline.split('\0').filter((word) => word !== ''),
     container,
     unit: unitOf(cgroup),
@@ -124,7 +133,8 @@ export const runningProcesses = async (
 ): Promise<FoundProcess[]> => {
   const ownCgroup = cgroupOf((await readable(join(proc, 'self', 'cgroup'))) ?? '');
   const ownPids = await link(join(proc, 'self', 'ns', 'pid'));
-  const scan = { proc, sockets, mounts, ownCgroup, ownPids };
+  const accounts = accountsOf((await readable('/etc/passwd')) ?? '');
+  const scan = { proc, sockets, mounts, ownCgroup, ownPids, accounts };
   const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).map(Number);
   const found: FoundProcess[] = [];
   // One after the other: a guest may have thousands, each with thousands of files.

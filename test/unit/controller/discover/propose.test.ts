@@ -108,6 +108,11 @@ describe('database servers', () => {
     ]);
   });
 
+  test('one of another account than the usual is asked as that one', () => {
+    expect(accepted({ processes: [{ ...POSTGRES, user: 'postgres' }] })).toMatchObject([{ user: '' }]);
+    expect(accepted({ processes: [{ ...POSTGRES, user: 'shop' }] })).toMatchObject([{ user: 'shop' }]);
+  });
+
   test('one that can be reached only from outside is not covered', () => {
     const { uncovered, proposed } = proposalOf({
       processes: [{ ...MARIADB, listens: [{ kind: 'tcp', address: null, port: 3306 }] }],

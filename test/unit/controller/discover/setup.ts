@@ -29,6 +29,7 @@ export const running = (name: string, changes: Partial<FoundProcess> = {}): Foun
     ppid: 1,
     name,
     argv: [name],
+    user: null,
     container: null,
     unit: null,
     cwd: '/',
