@@ -1,0 +1,45 @@
+/** /proc/self/mountinfo, proc_pid_mountinfo(5), as the programs of a guest read it. Pure. */
+
+export interface Mount {
+  id: string;
+  /** The mount that this one stands on. */
+  parent: string;
+  /** `8:1`; a btrfs, ZFS or network file system has `0:NN`. */
+  device: string;
+  /** The part of the file system that is mounted. */
+  root: string;
+  point: string;
+  fstype: string;
+  source: string;
+}
+
+/** Blanks, tabs, newlines and backslashes are written in octal, as in fstab(5). */
+const decode = (field: string): string =>
+  field.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+
+const parseLine = (line: string): Mount[] => {
+  const [head = '', tail = ''] = line.split(' - ');
+  const [id, parent, device, root, point] = head.split(' ');
+  const [fstype, source] = tail.split(' ');
+  if (!id || !parent || !device || !root || !point || !fstype || source === undefined) return [];
+  return [{ id, parent, device, root: decode(root), point: decode(point), fstype, source: decode(source) }];
+};
+
+export const parseMountinfo = (text: string): Mount[] => text.split('\n').flatMap(parseLine);
+
+/** Whether a path is that directory or below it. */
+export const isWithin = (path: string, directory: string): boolean =>
+  directory === '/' ? path.startsWith('/') : path === directory || path.startsWith(`${directory}/`);
+
+/** The mount that a path lies on: the deepest, and of several on one point the last, which covers the others. */
+export const mountOf = (mounts: readonly Mount[], path: string): Mount | undefined =>
+  mounts
+    .filter(({ point }) => isWithin(path, point))
+    .reduce<Mount | undefined>((best, one) => (best && best.point.length > one.point.length ? best : one), undefined);
+
+const NETWORK: ReadonlySet<string> = new Set(
+  '9p afs ceph cifs davfs fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs glusterfs lustre nfs nfs4 smb3 smbfs'.split(' '),
+);
+
+/** Another machine serves it: no snapshot of this guest has it, and it may never answer. */
+export const isRemote = ({ fstype }: Mount): boolean => NETWORK.has(fstype);
