@@ -46,8 +46,10 @@ const KEPT_OF_OFFER_MS = 20_000;
 /** Where the offer has no end. */
 const PREPARE_MS = 150_000;
 const LEAST_PREPARE_MS = 1000;
-/** quiesced ends by `within_ms` itself; an answer needs a moment. */
-const ANSWER_MS = 5000;
+/** quiesced is ready by `within_ms` itself, and then brings what was written to the disks, for a minute at the most. */
+const FLUSH_MS = 65_000;
+/** Then the offer can no longer be taken. */
+const LAST_MS = 5000;
 /** More than quiesced takes for looking, the lease, all holds and a flush. */
 const HOLD_MS = 90_000;
 /** A sick application must not keep the others held. */
@@ -168,9 +170,11 @@ export const createApplications = ({ connect, clock, emit, ...guest }: Applicati
     }
     const quiesced = connected.data;
     const began = clock.monotonic();
-    const within_ms = Math.round(Math.min(PREPARE_MS, Math.max(LEAST_PREPARE_MS, occasion.lapsesAt - began - KEPT_OF_OFFER_MS)));
+    const offered = occasion.lapsesAt - began;
+    const within_ms = Math.round(Math.min(PREPARE_MS, Math.max(LEAST_PREPARE_MS, offered - KEPT_OF_OFFER_MS)));
+    const timeoutMs = Math.max(within_ms, Math.min(within_ms + FLUSH_MS, offered - LAST_MS));
     const [prepared, around] = await Promise.all([
-      quiesced.call('prepare', { apps: [], within_ms }, { timeoutMs: within_ms + ANSWER_MS, signal }),
+      quiesced.call('prepare', { apps: [], within_ms }, { timeoutMs, signal }),
       lookAround(guest, signal),
     ]);
     if (!prepared.ok) return without(quiesced, prepared);

@@ -29,7 +29,8 @@ export interface Trial {
 }
 
 const PREPARE_MS = 150_000;
-const ANSWER_MS = 5000;
+/** Bringing to the disks what was written. */
+const FLUSH_MS = 65_000;
 const HOLD_MS = 90_000;
 const CHECK_MS = 2000;
 const RELEASE_MS = 120_000;
@@ -43,7 +44,7 @@ const holdAll = async (quiesced: Quiesced, apps: string[], flush: boolean): Prom
 
 const tryOn = async (quiesced: Quiesced, guest: GuestPorts): Promise<Answered<Trial>> => {
   const [prepared, around, status] = await Promise.all([
-    quiesced.call('prepare', { apps: [], within_ms: PREPARE_MS }, { timeoutMs: PREPARE_MS + ANSWER_MS }),
+    quiesced.call('prepare', { apps: [], within_ms: PREPARE_MS }, { timeoutMs: PREPARE_MS + FLUSH_MS }),
     lookAround(guest),
     lastStatus(guest),
   ]);

@@ -10,48 +10,33 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-const load = async (controller: string, quiesce?: string) => {
+const load = async (text: string) => {
   const file = join(dir, 'controller.yaml');
-  const apps = join(dir, 'quiesce.yaml');
-  await rm(apps, { force: true });
-  if (quiesce !== undefined) await writeFile(apps, quiesce);
-  await writeFile(file, `${controller}${quiesce === undefined ? '' : `\nquiesce: ${apps}\n`}`);
+  await writeFile(file, text);
   return loadConfig(file);
 };
-const problems = async (controller: string, quiesce?: string): Promise<string[]> => {
-  const error = await load(controller, quiesce).then(
+const problems = async (text: string): Promise<string[]> => {
+  const error = await load(text).then(
     () => new Error('was accepted'),
     (thrown: Error) => thrown,
   );
   return error.message.split('\n').slice(1);
 };
 
-test('an empty file and no quiesce.yaml: the defaults', async () => {
-  await expect(load('quiesce: /does/not/exist')).resolves.toEqual({
+test('an empty file: the defaults', async () => {
+  await expect(load('')).resolves.toEqual({
     bootstrap: '/etc/felhom/bootstrap.json',
+    quiesced: '/run/felhom-quiesced/socket',
     stateDir: '/var/lib/felhom-controller',
     runtimeDir: '/run/felhom',
     pollMs: 60_000,
-    apps: [],
-    holdMaxMs: 60_000,
+    mountinfo: '/proc/self/mountinfo',
   });
 });
 
-test('the shipped examples are accepted', async () => {
+test('the shipped example is accepted', async () => {
   const example = await loadConfig(join(import.meta.dirname, '../../../systemd/examples/controller.yaml'));
   expect(example.pollMs).toBe(60_000);
-  const { readFile } = await import('node:fs/promises');
-  const quiesce = await readFile(join(import.meta.dirname, '../../../systemd/examples/quiesce.yaml'), 'utf8');
-  const { apps, holdMaxMs } = await load('', quiesce);
-  expect(apps).toEqual([
-    {
-      name: 'notes',
-      adapter: 'command',
-      pre: { argv: ['/usr/local/lib/notes/hold', '--flush'], timeout: 30_000 },
-      post: { argv: ['/usr/local/lib/notes/release'], timeout: 30_000 },
-    },
-  ]);
-  expect(holdMaxMs).toBe(60_000);
 });
 
 test.each([
@@ -59,7 +44,7 @@ test.each([
   [
     'a key of another file',
     'listen: 1',
-    '  listen: there is no such key; known here: bootstrap, quiesce, state_dir, runtime_dir, poll',
+    '  listen: there is no such key; known here: bootstrap, quiesced, state_dir, runtime_dir, poll, mountinfo',
   ],
   ['a bare number', 'poll: 60', '  poll: must be a duration from 100ms to 1h, such as 30s or 5m'],
   ['too short', 'poll: 1ms', '  poll: must be a duration from 100ms to 1h, such as 30s or 5m'],
@@ -67,53 +52,6 @@ test.each([
   ['a list', '- poll', '  the file: must be a mapping of keys to values'],
 ])('controller.yaml with %s', async (_what, text, sentence) => {
   expect(await problems(text)).toContain(sentence);
-});
-
-test.each([
-  [
-    'a relative program',
-    'apps: [{name: a, adapter: command, pre: {argv: [sh]}, post: {argv: [/x]}}]',
-    '  apps[0].pre.argv[0]: must be an absolute path, such as /etc/felhom/file',
-  ],
-  [
-    'no argv',
-    'apps: [{name: a, adapter: command, pre: {argv: []}, post: {argv: [/x]}}]',
-    '  apps[0].pre.argv: must be a list with at least 1 entry',
-  ],
-  [
-    'a shell line',
-    'apps: [{name: a, adapter: command, pre: {argv: "/x; y"}, post: {argv: [/x]}}]',
-    '  apps[0].pre.argv: must be a list with at least 1 entry',
-  ],
-  ['no post', 'apps: [{name: a, adapter: command, pre: {argv: [/x]}}]', '  apps[0].post: must be a mapping of keys to values'],
-  [
-    'no name',
-    'apps: [{adapter: command, pre: {argv: [/x]}, post: {argv: [/x]}}]',
-    '  apps[0].name: is missing; it must be a name of up to 63 letters, digits, dots, dashes and underscores',
-  ],
-  [
-    'an unknown adapter',
-    'apps: [{name: a, adapter: comand, pre: {argv: [/x]}, post: {argv: [/x]}}]',
-    '  apps[0].adapter: must be "command"; did you mean "command"?',
-  ],
-  [
-    'one name twice',
-    'apps: [&a {name: a, adapter: command, pre: {argv: [/x]}, post: {argv: [/x]}}, *a]',
-    '  apps[1].name: "a" is already the name of apps[0]',
-  ],
-  [
-    'a number as argument',
-    'apps: [{name: a, adapter: command, pre: {argv: [/x, 5]}, post: {argv: [/x]}}]',
-    '  apps[0].pre.argv[1]: must be text',
-  ],
-  [
-    'a bad time-out',
-    'apps: [{name: a, adapter: command, pre: {argv: [/x], timeout: 0s}, post: {argv: [/x]}}]',
-    '  apps[0].pre.timeout: must be a duration from 100ms to 10m, such as 30s or 5m',
-  ],
-  ['a bad hold_max', 'hold_max: 1h', '  hold_max: must be a duration from 1s to 10m, such as 30s or 5m'],
-])('quiesce.yaml with %s', async (_what, text, sentence) => {
-  expect(await problems('', text)).toContain(sentence);
 });
 
 test('everything that is wrong is said at once', async () => {

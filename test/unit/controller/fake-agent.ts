@@ -3,7 +3,8 @@
 import type { AgentClient } from '#controller/ports/agent-client';
 import { ownError } from '#controller/ports/agent-error';
 import type { AnyEndpoint } from '#shared/endpoint';
-import type { BackupDue, BackupStatus } from '#shared/wire/backups';
+import type { Coverage } from '#shared/wire/archives';
+import type { BackupDue, BackupStatus, HeldReport, StartBackup } from '#shared/wire/backups';
 
 /** An offer without an end, unless it is given one. */
 export const offer: BackupDue = {
@@ -14,8 +15,16 @@ export const offer: BackupDue = {
   hold: true,
   hold_expected_seconds: 3,
   slot_expires_at: null,
+  one_instant: true,
 };
-export const notDue: BackupDue = { ...offer, due: false, reason: 'the next one is tonight', mode: null, hold: false };
+export const notDue: BackupDue = {
+  ...offer,
+  due: false,
+  reason: 'the next one is tonight',
+  mode: null,
+  hold: false,
+  one_instant: null,
+};
 
 export const idleStatus: BackupStatus = {
   vmid: 101,
@@ -36,6 +45,9 @@ export const idleStatus: BackupStatus = {
   finished_at: null,
   warnings: [],
   label: null,
+  one_instant: null,
+  intends: [],
+  apps: null,
 };
 
 export interface FakeAgent extends Pick<AgentClient, 'call'> {
@@ -49,7 +61,13 @@ export interface FakeAgent extends Pick<AgentClient, 'call'> {
   /** Thrown by POST /backup, one a call. */
   refusals: Error[];
   /** `POST /backup` bodies. */
-  posts: { request_id?: string }[];
+  posts: StartBackup[];
+  /** `POST /backup/{job_id}/held` bodies, with the job. */
+  reports: (HeldReport & { job_id: string })[];
+  /** Thrown by it, one a call. */
+  reportFailures: Error[];
+  /** Null: it cannot be asked. */
+  coverage: Coverage['mounts'] | null;
   calls: string[];
   status: BackupStatus;
   /** News: changes the status and answers the polls that wait. */
@@ -58,6 +76,7 @@ export interface FakeAgent extends Pick<AgentClient, 'call'> {
 
 interface Options {
   body?: unknown;
+  params?: { job_id: string };
   query?: { after?: string };
   signal?: AbortSignal;
   onHostTime?: (ms: number) => void;
@@ -83,7 +102,17 @@ export const fakeAgent = (): FakeAgent => {
     if (agent.hostTime) options.onHostTime?.(agent.hostTime());
     if (endpoint.path === '/backup/due') return agent.due ? agent.offer : notDue;
     if (endpoint.path === '/backup/status') return longPoll(options.query?.after, options.signal);
-    agent.posts.push(options.body as { request_id?: string });
+    if (endpoint.path === '/coverage') {
+      if (agent.coverage === null) throw ownError('agent-unreachable');
+      return { vmid: 101, mounts: agent.coverage, age_seconds: 1 };
+    }
+    if (endpoint.path === '/backup/{job_id}/held') {
+      agent.reports.push({ ...(options.body as HeldReport), job_id: options.params?.job_id ?? '' });
+      const failure = agent.reportFailures.shift();
+      if (failure) throw failure;
+      return { vmid: 101, job_id: options.params?.job_id };
+    }
+    agent.posts.push(options.body as StartBackup);
     const refusal = agent.refusals.shift();
     if (refusal) throw refusal;
     agent.due = false;
@@ -97,6 +126,9 @@ export const fakeAgent = (): FakeAgent => {
     down: null,
     refusals: [],
     posts: [],
+    reports: [],
+    reportFailures: [],
+    coverage: [{ key: 'rootfs', storage: 'local', mount_point: '/', state: 'in-backup', reason: '' }],
     calls: [],
     status: idleStatus,
     tell: (change) => {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { AgentError, ownError } from '#controller/ports/agent-error';
 import { idleStatus, offer } from '../fake-agent.ts';
-import { app, FAILED, setup, TIMED_OUT } from './setup.ts';
+import { app, place, setup } from './setup.ts';
 
-const POINT = { consistency_point_at: '2026-03-01T04:00:01.000Z' };
+const POINT = { consistency_point_at: '2026-03-01T04:00:01.000Z', one_instant: true };
 const DONE = { phase: 'done', label: 'filesystem', finished_at: '2026-03-01T04:10:00.000Z' } as const;
 
 /** A loop whose agent has just offered a backup and started it. */
@@ -15,6 +15,13 @@ const running = async (options?: Parameters<typeof setup>[0]) => {
   return world;
 };
 
+/** A loop that is about to ask an agent that offers. */
+const setupDue = () => {
+  const world = setup();
+  world.agent.due = true;
+  return { ...world, ...world.begin() };
+};
+
 test('nothing is touched while no backup is due', async () => {
   const { agent, acts, begin, clock } = setup();
   begin();
@@ -23,35 +30,105 @@ test('nothing is touched while no backup is due', async () => {
   expect(agent.calls).toEqual(Array(11).fill('GET /backup/due'));
 });
 
-test('holds after the note is on disk, lets go at the point, follows to the end', async () => {
-  const { acts, agent, clock, results } = await running({ apps: [app('db'), app('wiki')] });
-  expect(acts).toEqual(['mark db wiki', '/pre/db', '/pre/wiki']);
+test('makes ready, holds, starts, lets go at the point, says how it was, follows to the end', async () => {
+  const { acts, agent, clock, results, quiesced } = await running({ apps: [app('db'), app('wiki')] });
+  expect(acts).toEqual(['prepare', 'hold db wiki']);
+  expect(quiesced.asked).toEqual([
+    { verb: 'prepare', apps: [], within_ms: 150_000 },
+    { verb: 'hold', apps: ['db', 'wiki'], hold_expected_ms: 3000, flush: false },
+  ]);
+  expect(agent.posts).toMatchObject([{ intends: ['db', 'wiki'] }]);
   await clock.advance(3000);
   agent.tell(POINT);
   await clock.advance(0);
-  expect(acts.slice(3)).toEqual(['/post/db', '/post/wiki', 'unmark']);
+  expect(acts.slice(2)).toEqual(['check', 'release', 'close']);
+  expect(agent.reports).toEqual([
+    {
+      job_id: 'job-1',
+      apps: ['db', 'wiki'].map((name) => ({ app: name, held: true, held_ms: 3000, covered: true })),
+    },
+  ]);
   await clock.advance(3_600_000);
-  agent.tell(DONE);
+  agent.tell({ ...DONE, label: 'app' });
   await clock.advance(0);
-  expect(results).toMatchObject([{ outcome: 'done', release: 'point', held_ms: 3000, label: 'filesystem', job_id: 'job-1' }]);
+  expect(results).toMatchObject([
+    {
+      outcome: 'done',
+      release: 'point',
+      held_ms: 3000,
+      label: 'app',
+      job_id: 'job-1',
+      apps: [{ name: 'db', adapter: 'command', kind: 'command-app', held: true, held_ms: 3000, ok: true, why: '' }, {}],
+    },
+  ]);
   expect(agent.posts).toHaveLength(1);
 });
 
-test('from the request to the release nothing is written', async () => {
-  const { acts, agent, clock } = await running();
+test('from the request to the release nothing is written, in log or file', async () => {
+  const { acts, agent, clock, isQuiet } = await running();
+  expect(isQuiet()).toBe(true);
   agent.tell({ progress: 0.1 });
   await clock.advance(30_000);
+  expect(isQuiet()).toBe(true);
   agent.tell(POINT);
   await clock.advance(0);
-  expect(acts.filter((act) => act.includes('QUIET'))).toEqual([]);
+  expect(isQuiet()).toBe(false);
+  agent.tell(DONE);
+  await clock.advance(0);
+  expect(acts.at(-1)).toBe('record');
 });
 
-test('posts start before anything else follows the news', async () => {
-  const { acts, agent, clock, takes } = await running({ apps: [app('db'), app('wiki')] });
-  takes['/post/db'] = 20_000;
+test('the connection is free for others as soon as nothing is held, however long the copy takes', async () => {
+  const { acts, agent, clock, results } = await running();
   agent.tell(POINT);
-  await clock.advance(0);
-  expect(acts.slice(3)).toEqual(['/post/db', '/post/wiki']);
+  await clock.advance(3_600_000);
+  expect(acts.at(-1)).toBe('close');
+  expect(results).toEqual([]);
+});
+
+test('a check that is never answered: let go after two seconds, and nothing is claimed', async () => {
+  const { acts, agent, clock, quiesced, results } = await running();
+  quiesced.takes.check = 600_000;
+  agent.tell({ ...POINT, ...DONE });
+  await clock.advance(1999);
+  expect(acts.at(-1)).toBe('check');
+  await clock.advance(1);
+  expect(acts.slice(2)).toEqual(['check', 'release', 'close', 'record']);
+  expect(agent.reports).toMatchObject([{ apps: [{ app: 'db', held: false, covered: true }] }]);
+  expect(results).toMatchObject([{ apps: [{ ok: false, code: 'hold-lost' }] }]);
+});
+
+test('an application that takes long to come back keeps no report waiting for long', async () => {
+  const { agent, clock, quiesced, events, acts } = await running();
+  quiesced.takes.release = 60_000;
+  agent.tell({ ...POINT, ...DONE });
+  await clock.advance(10_000);
+  expect(agent.reports).toMatchObject([{ apps: [{ app: 'db', held: true, held_ms: 10_000 }] }]);
+  expect(acts).not.toContain('close');
+  quiesced.notBack.db = 'exit status 1';
+  await clock.advance(50_000);
+  expect(events).toContainEqual(
+    expect.objectContaining({ kind: 'released', not_back: [expect.objectContaining({ app: 'db' })] }),
+  );
+  expect(acts.slice(-2)).toEqual(['close', 'record']);
+});
+
+test('the report is sent again where nobody knows whether it was heard, until 20 s after the point', async () => {
+  const { agent, clock, kinds } = await running();
+  agent.reportFailures = Array.from({ length: 100 }, () => ownError('agent-unreachable'));
+  agent.tell(POINT);
+  await clock.advance(60_000);
+  expect(agent.reports.length).toBe(20);
+  expect(kinds()).toContain('report-failed');
+});
+
+test.each([['not-found'], ['held-too-late']])('an agent that answers the report with %s is not asked again', async (code) => {
+  const { agent, clock, results } = await running();
+  agent.reportFailures = [new AgentError(code, 'No.')];
+  agent.tell({ ...POINT, ...DONE });
+  await clock.advance(60_000);
+  expect(agent.reports).toHaveLength(1);
+  expect(results).toMatchObject([{ outcome: 'done' }]);
 });
 
 test.each([
@@ -65,10 +142,11 @@ test.each([
   agent.tell(news);
   await clock.advance(0);
   expect(releases()).toMatchObject([{ reason, held_ms: 0 }]);
-  expect(acts).toContain('/post/db');
+  expect(acts.slice(2, 4)).toEqual(['release', 'close']);
+  expect(agent.reports).toEqual([]);
 });
 
-test('hold_max lets go, and the backup is followed all the same', async () => {
+test('the end of the lease lets go, and the backup is followed all the same', async () => {
   const { agent, clock, releases, results } = await running();
   await clock.advance(59_999);
   expect(releases()).toEqual([]);
@@ -79,7 +157,7 @@ test('hold_max lets go, and the backup is followed all the same', async () => {
   expect(results).toMatchObject([{ outcome: 'done', release: 'deadline' }]);
 });
 
-test('an agent that is gone in mid-hold: held no longer than hold_max, and the result is still learnt', async () => {
+test('an agent that is gone in mid-hold: held no longer than the lease, and the result is still learnt', async () => {
   const { agent, clock, releases, results } = await running();
   await clock.advance(10_000);
   agent.down = ownError('agent-unreachable');
@@ -151,79 +229,127 @@ test('frozen, and the connection was lost with it: read once more before the dea
   expect(releases()).toMatchObject([{ reason: 'point' }]);
 });
 
-test.each([
-  ['fails', FAILED, 'failed'],
-  ['times out', TIMED_OUT, 'timed-out'],
-] as const)('a pre that %s: its post runs, the backup too, and the result names it', async (_how, result, pre) => {
-  const world = setup({ apps: [app('db'), app('wiki')] });
-  world.outcomes['/pre/db'] = [result];
+test('one that cannot be made ready, one that cannot be held: the other is held, the backup runs, and each says why', async () => {
+  const world = setup({ apps: [app('sick', { ok: false, kind: null, error: 'no such socket' }), app('slow'), app('db')] });
+  world.quiesced.holdErrors.slow = 'it took longer than 5 s';
   world.agent.due = true;
   world.begin();
   await world.clock.advance(0);
+  expect(world.acts).toEqual(['prepare', 'hold slow db']);
+  expect(world.agent.posts).toMatchObject([{ intends: ['sick', 'slow', 'db'] }]);
   world.agent.tell({ ...POINT, ...DONE });
   await world.clock.advance(0);
-  expect(world.acts).toEqual(['mark db wiki', '/pre/db', '/pre/wiki', '/post/db', '/post/wiki', 'unmark', 'record']);
   expect(world.results).toMatchObject([
     {
       outcome: 'done',
       apps: [
-        { name: 'db', pre, post: 'ok' },
-        { name: 'wiki', pre: 'ok', post: 'ok' },
+        { name: 'sick', ok: false, code: 'not-ready', why: 'no such socket' },
+        { name: 'slow', ok: false, code: 'not-held', why: 'it took longer than 5 s' },
+        { name: 'db', ok: true },
       ],
     },
   ]);
 });
 
-test('pres that take all the time: the rest are not held, all are let go, the backup runs unheld', async () => {
-  const world = setup({ apps: [app('slow'), app('late')] });
-  world.takes['/pre/slow'] = 61_000;
+test.each([
+  ['does not listen', (world: ReturnType<typeof setup>) => Object.assign(world.quiesced, { down: true }), []],
+  [
+    'is busy',
+    ({ quiesced }: ReturnType<typeof setup>) =>
+      Object.assign(quiesced.refuse, { prepare: [{ code: 'busy', error: 'Not now.' }] }),
+    ['db'],
+  ],
+  [
+    'refuses quiesce.yaml',
+    ({ quiesced }: ReturnType<typeof setup>) =>
+      Object.assign(quiesced.refuse, { prepare: [{ code: 'config', error: 'It is not owned by root.' }] }),
+    ['db'],
+  ],
+  ['has no application', ({ quiesced }: ReturnType<typeof setup>) => Object.assign(quiesced, { apps: [] }), []],
+] as const)(
+  'a felhom-quiesced that %s: nothing is held, the backup runs, what could be named is',
+  async (_what, change, intends) => {
+    const world = setup();
+    change(world);
+    world.agent.due = true;
+    world.begin();
+    await world.clock.advance(0);
+    expect(world.acts.join()).not.toContain('hold');
+    expect(world.agent.posts).toMatchObject([{ intends }]);
+    world.agent.tell({ ...POINT, ...DONE });
+    await world.clock.advance(0);
+    expect(world.acts).not.toContain('release');
+    expect(world.results).toMatchObject([{ outcome: 'done', release: null, held_ms: null }]);
+    expect(world.results[0]?.apps.every(({ ok }) => !ok)).toBe(true);
+  },
+);
+
+test('the lease cannot be made durable: nothing is held, what needs no hold counts all the same', async () => {
+  const world = setup({ apps: [app('db', { kind: 'postgres' }), app('wiki')] });
+  world.quiesced.refuse.hold = [{ code: 'lease', error: 'no space left on device' }];
   world.agent.due = true;
   world.begin();
-  await world.clock.advance(61_000);
-  expect(world.acts).toEqual(['mark slow late', '/pre/slow', '/post/slow', 'unmark']);
-  expect(world.agent.posts).toHaveLength(1);
-});
-
-test('a post that fails is tried for ever, the note stays, and the application is not held again before it is back', async () => {
-  const world = await running();
-  world.outcomes['/post/db'] = Array(8).fill(FAILED);
+  await world.clock.advance(0);
   world.agent.tell({ ...POINT, ...DONE });
   await world.clock.advance(0);
-  expect(world.acts).not.toContain('unmark');
-  world.agent.due = true;
-  await world.clock.advance(60_000);
-  expect(world.agent.posts).toHaveLength(2);
-  expect(world.acts.filter((act) => act === '/pre/db')).toHaveLength(1);
-  await world.clock.advance(10 * 60_000);
-  expect(world.acts.filter((act) => act === '/post/db')).toHaveLength(9);
-  expect(world.acts.at(-1)).toBe('unmark');
+  expect(world.acts).toEqual(['prepare', 'hold wiki', 'check', 'close', 'record']);
+  expect(world.agent.reports).toMatchObject([
+    {
+      apps: [
+        { app: 'db', held: true, held_ms: 0, covered: true },
+        { app: 'wiki', held: false },
+      ],
+    },
+  ]);
 });
 
-test('an application that comes back while a backup must see no writes: the note follows at the release', async () => {
-  const world = await running({ apps: [app('db'), app('wiki')] });
-  world.outcomes['/post/db'] = Array(5).fill(FAILED);
+test('felhom-quiesced dies while it holds: the backup goes on, and nothing is claimed', async () => {
+  const { agent, clock, quiesced, results } = await running();
+  quiesced.cut();
+  await clock.advance(5000);
+  agent.tell({ ...POINT, ...DONE });
+  await clock.advance(0);
+  expect(agent.reports).toMatchObject([{ apps: [{ app: 'db', held: false }] }]);
+  expect(results).toMatchObject([{ outcome: 'done', apps: [{ ok: false, code: 'hold-lost' }] }]);
+});
+
+test('a hold that is never answered: the connection is closed, and the backup runs', async () => {
+  const { acts, agent, clock, quiesced } = setupDue();
+  quiesced.takes.hold = 3_600_000;
+  await clock.advance(90_000);
+  expect(acts).toEqual(['prepare', 'hold db', 'close']);
+  expect(agent.posts).toHaveLength(1);
+});
+
+test('what needs no hold is not held, and is looked at when the data is fixed', async () => {
+  const { acts, agent, clock, results } = await running({ apps: [app('db', { kind: 'postgres' })] });
+  expect(acts).toEqual(['prepare']);
+  await clock.advance(120_000);
+  agent.tell({ ...POINT, ...DONE });
+  await clock.advance(0);
+  expect(acts).toEqual(['prepare', 'check', 'close', 'record']);
+  expect(agent.reports).toMatchObject([{ apps: [{ app: 'db', held: true, held_ms: 0, covered: true }] }]);
+  expect(results).toMatchObject([{ release: null, held_ms: null, apps: [{ ok: true, held: false, held_ms: null }] }]);
+});
+
+test('data outside of the backup is never called covered, however well it was held', async () => {
+  const world = await running({ apps: [app('db', { data: [{ ...place('/mnt/db'), mount_point: '/mnt', device: '8:9' }] })] });
   world.agent.tell({ ...POINT, ...DONE });
-  world.agent.due = true;
-  await world.clock.advance(60_000);
-  expect(world.agent.posts).toHaveLength(2);
-  await world.clock.advance(30_000);
-  expect(world.kinds().filter((kind) => kind === 'app-back')).toHaveLength(2);
-  expect(world.acts.filter((act) => act.includes('QUIET'))).toEqual([]);
-  expect(world.acts).not.toContain('unmark');
-  world.agent.tell(POINT);
   await world.clock.advance(0);
-  expect(world.acts.at(-1)).toBe('unmark');
+  expect(world.agent.reports).toMatchObject([{ apps: [{ held: true, covered: false }] }]);
+  expect(world.results).toMatchObject([{ apps: [{ consistent: true, covered: false, ok: false, code: 'not-covered' }] }]);
 });
 
-test('a note that cannot be written: nothing is held, the backup runs', async () => {
+test('an agent that does not say what it backs up: held all the same, never called covered', async () => {
   const world = setup();
-  world.faults.marker = new Error('ENOSPC: no space left on device');
+  world.agent.coverage = null;
   world.agent.due = true;
   world.begin();
   await world.clock.advance(0);
-  expect(world.acts.filter((act) => act.startsWith('/'))).toEqual([]);
-  expect(world.agent.posts).toHaveLength(1);
-  expect(world.kinds()).toContain('marker-failed');
+  expect(world.acts).toEqual(['prepare', 'hold db']);
+  world.agent.tell({ ...POINT, ...DONE });
+  await world.clock.advance(0);
+  expect(world.agent.reports).toMatchObject([{ apps: [{ held: true, covered: false }] }]);
 });
 
 test.each([
@@ -250,7 +376,7 @@ test('failures change nothing of when the agent is asked: it is the one that wai
   const asked = agent.calls.length;
   await clock.advance(10 * 60_000);
   expect(agent.calls.slice(asked)).toEqual(Array(10).fill('GET /backup/due'));
-  expect(acts.filter((act) => act === '/pre/db')).toHaveLength(1);
+  expect(acts.filter((act) => act === 'prepare')).toHaveLength(1);
 });
 
 test.each([
@@ -260,7 +386,7 @@ test.each([
   ['a mode that is not told', { mode: null, hold: true }],
 ] as const)('an offer of %s: nothing is held, the request goes out at once', async (_what, change) => {
   const world = setup();
-  world.takes['/pre/db'] = 10_000;
+  world.quiesced.takes.prepare = 10_000;
   world.agent.due = true;
   world.agent.offer = { ...offer, ...change };
   world.begin();
@@ -269,74 +395,68 @@ test.each([
   world.agent.tell({ ...POINT, ...DONE });
   await world.clock.advance(0);
   expect(world.acts).toEqual(['record']);
-  expect(world.results).toMatchObject([{ outcome: 'done', release: null, apps: [{ pre: 'not-run', post: 'not-run' }] }]);
+  expect(world.results).toMatchObject([{ outcome: 'done', release: null, apps: [] }]);
 });
 
-/** An offer with 30 s left, by a host whose clock is a year ahead; the application takes `preMs` to get ready. */
-const offered = (preMs: number) => {
+/** An offer with 60 s left, by a host whose clock is a year ahead; the application takes `prepareMs` to get ready. */
+const offered = (prepareMs: number) => {
   const world = setup();
   const hostTime = () => world.clock.now() + 365 * 86_400_000;
-  world.takes['/pre/db'] = preMs;
+  world.quiesced.takes.prepare = prepareMs;
   world.agent.due = true;
   world.agent.hostTime = hostTime;
-  world.agent.offer = { ...offer, slot_expires_at: new Date(hostTime() + 30_000).toISOString() };
+  world.agent.offer = { ...offer, slot_expires_at: new Date(hostTime() + 60_000).toISOString() };
   world.begin();
   return world;
 };
 
 test('ready before the offer lapses: it is taken', async () => {
-  const world = offered(27_000);
-  await world.clock.advance(27_000);
+  const world = offered(30_000);
+  await world.clock.advance(30_000);
+  expect(world.quiesced.asked).toMatchObject([{ verb: 'prepare', within_ms: 38_000 }, { verb: 'hold' }]);
   expect(world.agent.posts).toHaveLength(1);
   expect(world.releases()).toEqual([]);
 });
 
-test('ready only when the offer has lapsed: let go, not taken, and asked again with the next poll', async () => {
-  const world = offered(28_500);
-  await world.clock.advance(28_500);
-  expect(world.acts).toEqual(['mark db', '/pre/db', '/post/db', 'unmark', 'record']);
+test('not ready shortly before the offer lapses: taken all the same, with nothing held', async () => {
+  const world = offered(3_600_000);
+  await world.clock.advance(53_000);
+  expect(world.acts).toEqual(['prepare', 'status', 'close']);
+  expect(world.agent.posts).toMatchObject([{ intends: ['db'] }]);
+});
+
+test('held only when the offer has lapsed: let go, not taken, and asked again with the next poll', async () => {
+  const world = offered(0);
+  world.quiesced.takes.hold = 57_999;
+  await world.clock.advance(0);
+  await world.clock.freeze(59_000);
+  expect(world.acts.slice(0, 3)).toEqual(['prepare', 'hold db', 'release']);
   expect(world.releases()).toMatchObject([{ reason: 'lapsed' }]);
   expect(world.results).toMatchObject([{ outcome: 'lapsed', job_id: '', error: expect.stringContaining('longer') }]);
   expect(world.agent.posts).toEqual([]);
-  world.takes['/pre/db'] = 0;
+  world.quiesced.takes = {};
   world.agent.offer = offer;
   await world.clock.advance(60_000);
   expect(world.agent.posts).toHaveLength(1);
 });
 
-test('no pre is begun, nor let run, after the lapse', async () => {
-  const world = setup({ apps: [app('db'), app('late')] });
-  const hostTime = () => world.clock.now();
-  world.takes['/pre/db'] = 20_000;
-  world.agent.due = true;
-  world.agent.hostTime = hostTime;
-  world.agent.offer = { ...offer, slot_expires_at: new Date(hostTime() + 15_000).toISOString() };
-  world.begin();
-  await world.clock.advance(20_000);
-  expect(world.timeouts).toEqual({ '/pre/db': 13_000, '/post/db': 30_000 });
-  expect(world.acts).toEqual(['mark db late', '/pre/db', '/post/db', 'unmark', 'record']);
-});
-
 test('frozen while it got ready, for longer than the offer: not taken', async () => {
   const world = offered(1000);
   await world.clock.advance(0);
-  await world.clock.freeze(40_000);
+  await world.clock.freeze(70_000);
   expect(world.releases()).toMatchObject([{ reason: 'lapsed' }]);
   expect(world.agent.posts).toEqual([]);
 });
 
-test('an offer that lapses while the applications are let go at hold_max is not taken either', async () => {
+test('a lease that is over before the request: let go, and the backup runs with nothing held', async () => {
   const world = setup();
-  world.takes['/pre/db'] = 61_000;
-  world.takes['/post/db'] = 20_000;
+  world.quiesced.leftMs = 0;
   world.agent.due = true;
-  world.agent.hostTime = () => world.clock.now();
-  world.agent.offer = { ...offer, slot_expires_at: new Date(world.clock.now() + 70_000).toISOString() };
   world.begin();
-  await world.clock.advance(81_000);
+  await world.clock.advance(0);
+  expect(world.acts).toEqual(['prepare', 'hold db', 'release', 'close']);
   expect(world.releases()).toMatchObject([{ reason: 'deadline' }]);
-  expect(world.results).toMatchObject([{ outcome: 'lapsed', release: 'deadline' }]);
-  expect(world.agent.posts).toEqual([]);
+  expect(world.agent.posts).toHaveLength(1);
 });
 
 test('a request whose fate is unknown is sent again under the same id', async () => {
@@ -352,18 +472,6 @@ test('a request whose fate is unknown is sent again under the same id', async ()
   expect(world.releases()).toMatchObject([{ reason: 'point' }]);
 });
 
-test.each([
-  ['names an application', { kind: 'apps', apps: ['db'] }, ['/post/db', 'unmark']],
-  ['is unreadable', { kind: 'unreadable' }, ['/post/db', '/post/wiki', 'unmark']],
-  ['names one that is no longer configured', { kind: 'apps', apps: ['db', 'old'] }, ['/post/db', 'mark old']],
-] as const)('a start that finds a note which %s lets go first, without the agent', async (_what, marker, acts) => {
-  const world = setup({ apps: [app('db'), app('wiki')], marker: marker as never });
-  world.agent.down = ownError('agent-unreachable');
-  world.begin();
-  await world.clock.advance(0);
-  expect(world.acts).toEqual(acts);
-});
-
 test('stopped in mid-hold: lets go, then ends', async () => {
   const world = setup();
   world.agent.due = true;
@@ -373,8 +481,22 @@ test('stopped in mid-hold: lets go, then ends', async () => {
   await world.clock.advance(0);
   await done;
   expect(world.releases()).toMatchObject([{ reason: 'stopping' }]);
-  expect(world.acts).toEqual(['mark db', '/pre/db', '/post/db', 'unmark', 'record']);
+  expect(world.acts).toEqual(['prepare', 'hold db', 'release', 'close', 'record']);
 });
+
+test.each([['prepare'], ['hold']] as const)(
+  'stopped in the middle of %s: the connection is closed, and it ends',
+  async (verb) => {
+    const { clock, quiesced, acts, done, stop } = setupDue();
+    quiesced.takes[verb] = 10_000;
+    await clock.advance(1000);
+    stop();
+    await clock.advance(0);
+    await done;
+    expect(acts).toContain('close');
+    expect(acts).not.toContain('release');
+  },
+);
 
 test('an agent that is away is told of once, not at every poll', async () => {
   const world = setup();

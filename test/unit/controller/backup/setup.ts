@@ -1,57 +1,41 @@
-/** A loop with a fake agent, fake commands and a clock by hand. */
-import { createApps } from '#controller/backup/apps';
+/** A loop with a fake agent, a fake felhom-quiesced and a clock by hand. */
+import { createApplications } from '#controller/backup/applications';
 import type { Happening } from '#controller/backup/events';
 import { createBackupLoop } from '#controller/backup/loop';
 import type { AttemptResult } from '#controller/backup/result';
-import type { CommandResult, RunCommand } from '#controller/ports/command';
-import type { Marker, OpenHold } from '#controller/ports/marker';
-import type { QuiesceApp } from '#shared/quiesce';
+import type { PreparedApp } from '#shared/quiesce/protocol';
 import { fakeAgent } from '../fake-agent.ts';
+import { fakeQuiesced } from '../fake-quiesced.ts';
 import { manualClock } from '../manual-clock.ts';
 
-export const app = (name: string): QuiesceApp => ({
-  name,
+/** The guest's root file system is one volume, with the number 8:1. */
+export const MOUNTS = [{ id: '1', parent: '0', device: '8:1', root: '/', point: '/', fstype: 'ext4', source: '/dev/sda1' }];
+export const place = (path: string) => ({ path, mount_point: '/', device: '8:1', fstype: 'ext4', root: '/' });
+
+export const app = (name: string, change: Partial<PreparedApp> = {}): PreparedApp => ({
+  app: name,
   adapter: 'command',
-  pre: { argv: [`/pre/${name}`], timeout: 30_000 },
-  post: { argv: [`/post/${name}`], timeout: 30_000 },
+  ok: true,
+  error: '',
+  kind: 'command-app',
+  running: true,
+  hold: 'auto',
+  data: [place(`/srv/${name}`)],
+  ms: 5,
+  ...change,
 });
 
-const OK: CommandResult = { ok: true, code: 0, timedOut: false, ms: 5, tail: '' };
-export const FAILED: CommandResult = { ok: false, code: 1, timedOut: false, ms: 5, tail: 'no' };
-export const TIMED_OUT: CommandResult = { ok: false, code: null, timedOut: true, ms: 30_000, tail: '' };
-
-export const setup = ({ apps = [app('db')], marker: found = { kind: 'none' } as OpenHold } = {}) => {
+export const setup = ({ apps = [app('db')] } = {}) => {
   const clock = manualClock();
   const agent = fakeAgent();
   /** Everything that touched the world, in order. */
   const acts: string[] = [];
   const events: Happening[] = [];
   const results: AttemptResult[] = [];
-  /** Results of commands by program, one a call; then they succeed. */
-  const outcomes: Record<string, CommandResult[]> = {};
-  /** How long a command takes. */
-  const takes: Record<string, number> = {};
-  /** What a command was given to end, the last time. */
-  const timeouts: Record<string, number> = {};
   const stopping = new AbortController();
   let isQuiet = false;
-  const faults = { marker: null as Error | null };
-
-  const write = (what: string) => acts.push(isQuiet ? `${what} WHILE QUIET` : what);
-  const marker: Marker = {
-    read: async () => found,
-    write: async (names) => {
-      if (faults.marker) throw faults.marker;
-      write(`mark ${names.join(' ')}`);
-    },
-    remove: async () => void write('unmark'),
-  };
-  const run: RunCommand = async ([program], { timeoutMs }) => {
-    acts.push(program);
-    timeouts[program] = timeoutMs;
-    if (takes[program]) await new Promise<void>((resolve) => clock.after(takes[program] as number, resolve));
-    return outcomes[program]?.shift() ?? OK;
-  };
+  const quiesced = fakeQuiesced({ clock, apps, act: (what) => acts.push(what) });
+  const emit = (event: Happening) => void events.push(event);
   const quiet = {
     begin: () => {
       isQuiet = true;
@@ -60,26 +44,27 @@ export const setup = ({ apps = [app('db')], marker: found = { kind: 'none' } as 
       isQuiet = false;
     },
   };
-  const emit = (event: Happening) => void events.push(event);
-  const held = createApps(apps, { run, marker, clock, emit, isQuiet: () => isQuiet, stop: stopping.signal });
+  const { getReady } = createApplications({
+    agent,
+    connect: quiesced.connect,
+    mounts: async () => MOUNTS,
+    disksBehind: async () => null,
+    clock,
+    emit,
+  });
   const record = async (result: AttemptResult) => {
-    write('record');
+    acts.push(isQuiet ? 'record WHILE QUIET' : 'record');
     results.push(result);
   };
-  const loop = createBackupLoop(
-    { agent, apps: held, clock, quiet, emit, record, random: () => 0.5 },
-    { pollMs: 60_000, holdMaxMs: 60_000 },
-  );
+  const loop = createBackupLoop({ agent, getReady, clock, quiet, emit, record, random: () => 0.5 }, { pollMs: 60_000 });
   return {
     clock,
     agent,
+    quiesced,
     acts,
     events,
     results,
-    outcomes,
-    takes,
-    timeouts,
-    faults,
+    isQuiet: () => isQuiet,
     /** Starts the loop; the first `advance` lets it ask. */
     begin: () => {
       const done = loop.run(stopping.signal);

@@ -12,8 +12,9 @@ const overviewOf = async (call: (endpoint: AnyEndpoint, options: { query?: unkno
       return call(endpoint, options);
     }) as never,
   };
-  const own = async () => ({ loop: null, hold: { kind: 'none' as const }, last: null });
-  return { asked, overview: await takeOverview({ agent, own }, '2026-03-01T07:00:00.000Z') };
+  const own = async () => ({ loop: null, last: null });
+  const quiesced = async () => ({ ok: false as const, code: 'unreachable' as const, error: 'Nobody listens.' });
+  return { asked, overview: await takeOverview({ agent, own, quiesced }, '2026-03-01T07:00:00.000Z') };
 };
 
 test('asks for as many archives as one answer holds, and never whether a backup is due', async () => {
@@ -23,6 +24,7 @@ test('asks for as many archives as one answer holds, and never whether a backup 
   expect(asked).toContain('/coverage {}');
   expect(asked.join()).not.toContain('/backup/due');
   expect(overview.archives).toEqual({ known: true, value: {} });
+  expect(overview.quiesced).toEqual({ known: false, code: 'unreachable', error: 'Nobody listens.' });
 });
 
 test('an endpoint that the agent does not have is told in plain words', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { AppOutcome } from '#controller/backup/result';
 import { findings, whyNoAnswer } from '#controller/health/findings';
 import type { Overview, Part } from '#controller/health/overview';
 import { render } from '#controller/health/render';
@@ -50,6 +51,20 @@ const problem = (change: Partial<Problem> = {}): Problem => ({
   evidence: '1 GiB free, 4 GiB wanted',
   next_step: 'Make room on the backup drive.',
   since: '2026-03-01T04:00:00.000Z',
+  ...change,
+});
+
+const outcome = (change: Partial<AppOutcome> = {}): AppOutcome => ({
+  name: 'db',
+  adapter: 'command',
+  kind: 'command-app',
+  held: true,
+  held_ms: 1234,
+  consistent: true,
+  covered: true,
+  ok: true,
+  code: 'ok',
+  why: '',
   ...change,
 });
 
@@ -111,7 +126,6 @@ const well = (): Overview => ({
   problems: known({ vmid: 101, problems: [] }),
   controller: known({
     loop: 123,
-    hold: { kind: 'none' },
     last: {
       started_at: '2026-03-01T04:00:00.000Z',
       finished_at: '2026-03-01T04:10:00.000Z',
@@ -119,10 +133,25 @@ const well = (): Overview => ({
       job_id: 'job-1',
       release: 'point',
       held_ms: 2345,
-      apps: [{ name: 'db', pre: 'ok', post: 'ok' }],
-      label: 'filesystem',
+      apps: [
+        outcome({ name: 'db' }),
+        outcome({ name: 'wiki', adapter: 'postgres', kind: 'postgres', held: false, held_ms: null }),
+      ],
+      quiesce_error: '',
+      label: 'app',
       error: '',
     },
+  }),
+  quiesced: known({
+    version: '0.1.0',
+    config_error: '',
+    apps: [
+      { name: 'db', adapter: 'command', hold: 'auto' },
+      { name: 'wiki', adapter: 'postgres', hold: 'auto' },
+    ],
+    hold_max_ms: 60_000,
+    lease: null,
+    not_back: [],
   }),
 });
 
@@ -160,9 +189,12 @@ test('one screen when all is well', () => {
       newest                3 hours ago, 3.0 GiB, label filesystem
       verified              yes, 2 hours ago: read to its end and whole
 
+    Applications, as of the last backup with the controller
+      db                    held for 1.2 s; counts as consistent
+      wiki                  not held, it needs none; counts as consistent
+
     This controller
       loop                  runs (process 123)
-      held now              nothing
       last try              done, 2 hours ago
       last hold             for 2.3 s, let go because the data in the archive is fixed
 
@@ -231,12 +263,30 @@ test.each<[string, (values: WithValues) => unknown, string]>([
     'backup-warnings',
   ],
   [
-    'an application that is not back while the copy runs',
-    ({ backup, controller }) => {
-      Object.assign(backup, { phase: 'running', finished_at: null, consistency_point_at: '2026-03-01T04:00:02.000Z' });
-      Object.assign(controller, { hold: { kind: 'apps', apps: ['db'] } });
-    },
-    'hold-open',
+    'an application that is not back',
+    ({ quiesced }) => quiesced.not_back.push({ app: 'db', error: 'exit status 1', since_ms: 90_000 }),
+    'app-not-back',
+  ],
+  [
+    'a quiesce.yaml that is refused',
+    ({ quiesced }) => Object.assign(quiesced, { apps: [], config_error: 'it is not owned by root: chown root:root it' }),
+    'quiesce-config',
+  ],
+  [
+    'an application whose data is elsewhere',
+    ({ controller }) =>
+      Object.assign(controller.last?.apps[0] ?? {}, { ok: false, code: 'not-covered', why: 'it is on a bind mount' }),
+    'app-not-covered',
+  ],
+  [
+    'an application that could not be held',
+    ({ controller }) => Object.assign(controller.last?.apps[0] ?? {}, { ok: false, code: 'not-held', why: 'it took too long' }),
+    'app-not-consistent',
+  ],
+  [
+    'a felhom-quiesced that did not answer the last time',
+    ({ controller }) => Object.assign(controller.last ?? {}, { apps: [], quiesce_error: 'felhom-quiesced cannot be reached' }),
+    'quiesced-failed',
   ],
   ["the guest's storage as it was an hour ago", ({ storage }) => Object.assign(storage, { age_seconds: 3600 }), 'storage-old'],
   ["the guest's storage of a time unknown", ({ storage }) => Object.assign(storage, { age_seconds: null }), 'storage-old'],
@@ -246,8 +296,6 @@ test.each<[string, (values: WithValues) => unknown, string]>([
   ['a failing drive', ({ host }) => Object.assign(host.storage_targets[0]?.smart ?? {}, { health: 'FAILING' }), 'drive-failing'],
   ['a stale source', ({ host }) => host.stale.push({ source: 'storages', age_seconds: 60 }), 'source-stale'],
   ['no loop', ({ controller }) => Object.assign(controller, { loop: null }), 'loop-not-running'],
-  ['a hold left open', ({ controller }) => Object.assign(controller, { hold: { kind: 'apps', apps: ['db'] } }), 'hold-open'],
-  ['a pre that failed', ({ controller }) => Object.assign(controller.last?.apps[0] ?? {}, { pre: 'failed' }), 'app-failed'],
   [
     'a guest without any archive, though its last backup went well',
     ({ archives }) => Object.assign(archives, { backups: [] }),
@@ -333,6 +381,18 @@ test.each<[string, (values: WithValues) => unknown]>([
       }),
   ],
   ['archives but no job', ({ backup }) => Object.assign(backup, idleStatus)],
+  [
+    'an application of which quiesce.yaml asks no more',
+    ({ controller }) => Object.assign(controller.last?.apps[0] ?? {}, { ok: false, code: 'declared', why: 'so it says' }),
+  ],
+  [
+    'an application that quiesce.yaml no longer names',
+    ({ quiesced, controller }) => {
+      Object.assign(quiesced, { apps: [] });
+      Object.assign(controller.last?.apps[0] ?? {}, { ok: false, code: 'not-held', why: 'x' });
+    },
+  ],
+  ['a hold in the middle of a backup', ({ quiesced }) => Object.assign(quiesced, { lease: { apps: ['db'], left_ms: 9000 } })],
   ['a mere notice', ({ problems }) => problems.problems.push(problem({ code: 'guest-elsewhere', severity: 'notice' }))],
 ])('%s needs no attention', (_what, change) => {
   expect(findings(changed(change))).toEqual([]);
@@ -420,11 +480,40 @@ test('an agent that lacks the new endpoints: that is said, nothing is well, and 
   expect(screen).toContain('Last backup\n  state                 done');
 });
 
-test('a hold in the middle of a backup is as it should be', () => {
-  const overview = well();
-  overview.backup = known({ ...idleStatus, phase: 'running', job_id: 'job-2', started_at: '2026-03-01T06:59:50.000Z' });
-  if (overview.controller.known) overview.controller.value.hold = { kind: 'apps', apps: ['db'] };
-  expect(findings(overview)).toEqual([]);
+test('a felhom-quiesced that nobody reaches: that is said, and what to do', () => {
+  const overview = { ...well(), quiesced: { known: false, code: 'unreachable', error: 'Nobody listens.' } as const };
+  expect(findings(overview)).toMatchObject([{ code: 'quiesced-unreachable', next: 'systemctl start felhom-quiesced.socket' }]);
+  expect(render(overview)).toContain('not known: Nobody listens.');
+  const forbidden = { ...overview, quiesced: { ...overview.quiesced, code: 'forbidden' } };
+  expect(findings(forbidden)).toMatchObject([{ next: 'run this as root or as the user felhom' }]);
+});
+
+test('an application that is not back comes first, whatever else is wrong', () => {
+  const overview = changed(({ quiesced, problems }) => {
+    quiesced.not_back.push({ app: 'db', error: 'exit status 1', since_ms: 90_000 });
+    problems.problems.push(problem());
+  });
+  expect(under(render(overview), 'What needs attention')[0]).toBe(
+    '  - db was let go after a backup and is not back: exit status 1 (critical)',
+  );
+});
+
+test('each application: how it was held, whether it counted, why not, who is not back', () => {
+  const screen = render(
+    changed(({ quiesced, controller }) => {
+      quiesced.apps.push({ name: 'cache', adapter: 'redis', hold: 'auto' }, { name: 'new', adapter: 'sqlite', hold: 'auto' });
+      quiesced.not_back.push({ app: 'wiki', error: 'exit status 1', since_ms: 90_000 });
+      quiesced.lease = { apps: ['db'], left_ms: 9000 };
+      controller.last?.apps.push(outcome({ name: 'cache', ok: false, held: false, code: 'not-held', why: 'it took too long' }));
+    }),
+  );
+  expect(under(screen, 'Applications, as of the last backup with the controller')).toEqual([
+    '  db                    held for 1.2 s; counts as consistent',
+    '  wiki                  NOT BACK for 90.0 s: exit status 1',
+    '  cache                 not held; does NOT count as consistent: it took too long',
+    '  new                   not yet part of a backup',
+    '  held now              db, for 9.0 s at the most',
+  ]);
 });
 
 test('an agent that does not answer: what failed, and what to try', () => {

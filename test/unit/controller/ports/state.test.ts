@@ -1,10 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { keepInstance, readInstance } from '#controller/ports/instance';
 import { lockState, runningLoop } from '#controller/ports/lock';
-import { markerFile } from '#controller/ports/marker';
 import { readResult, writeResult } from '#controller/ports/record';
 
 let dir = '';
@@ -12,37 +11,6 @@ beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'felhom-state-'));
 });
 afterEach(() => rm(dir, { recursive: true }));
-
-test('a note is written, read, replaced and removed, and leaves nothing else', async () => {
-  const marker = markerFile(dir);
-  await expect(marker.read()).resolves.toEqual({ kind: 'none' });
-  await marker.write(['db', 'wiki']);
-  await expect(marker.read()).resolves.toEqual({ kind: 'apps', apps: ['db', 'wiki'] });
-  await marker.write(['wiki']);
-  await expect(marker.read()).resolves.toEqual({ kind: 'apps', apps: ['wiki'] });
-  expect(await readdir(dir)).toEqual(['hold.json']);
-  await marker.remove();
-  await marker.remove();
-  expect(await readdir(dir)).toEqual([]);
-});
-
-test.each([
-  ['nothing', ''],
-  ['half of it', '{"id":"x","apps":["d'],
-  ['no names', '{"id":"x","started_at":"x","apps":[]}'],
-  ['numbers for names', '{"id":"x","started_at":"x","apps":[1]}'],
-  ['something else', '[]'],
-])('a note with %s is unreadable, not absent', async (_what, text) => {
-  await writeFile(join(dir, 'hold.json'), text);
-  await expect(markerFile(dir).read()).resolves.toEqual({ kind: 'unreadable' });
-});
-
-test('a note that cannot be read is not absent; one that cannot be written throws', async () => {
-  await mkdir(join(dir, 'hold.json'));
-  await expect(markerFile(dir).read()).resolves.toEqual({ kind: 'unreadable' });
-  await expect(markerFile(dir).write(['db'])).rejects.toThrow();
-  expect(await readdir(dir)).toEqual(['hold.json']);
-});
 
 test('the instance id is made once, for its owner only', async () => {
   const run = join(dir, 'run');
@@ -106,7 +74,21 @@ test('the last result is kept; what is not one is none', async () => {
     job_id: 'j',
     release: 'point',
     held_ms: 1000,
-    apps: [{ name: 'db', pre: 'ok' as const, post: 'timed-out' as const }],
+    apps: [
+      {
+        name: 'db',
+        adapter: 'command',
+        kind: 'command-app' as const,
+        held: true,
+        held_ms: 900.5,
+        consistent: true,
+        covered: false,
+        ok: false,
+        code: 'not-covered' as const,
+        why: 'where its data lies is not known',
+      },
+    ],
+    quiesce_error: '',
     label: 'filesystem' as const,
     error: '',
   };
