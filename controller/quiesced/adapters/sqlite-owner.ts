@@ -34,7 +34,9 @@ export const ownerOf = async (path: string): Promise<Account> => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') throw new Error(`there is no database ${path}`);
     throw error;
   });
-  const { uid, gid } = await lstat(real);
+  const found = await lstat(real);
+  if (!found.isFile()) throw new Error(`there is no database ${path}`);
+  const { uid, gid } = found;
   const foreign = links.find((link) => link.uid !== 0 && link.uid !== uid);
   if (foreign !== undefined)
     throw new Error(`the link ${foreign.path} belongs neither to root nor to the owner of the database: name ${real} instead`);
