@@ -408,7 +408,7 @@ describe.skipIf(lacks !== null)(`Redis (skipped without redis-server and an acco
     await write;
   });
 
-  test('a replica, a node of a cluster and nobody at all are refused with the reason', async () => {
+  test('a replica and nobody at all are refused with the reason', async () => {
     const nobody = await open({ entry: { adapter: 'redis', host: join(dir, 'none.sock') } });
     await expect(nobody.prepare()).rejects.toThrow(/no Redis listens on/);
     const engine = await start();
