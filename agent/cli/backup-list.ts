@@ -47,7 +47,11 @@ export const backupListCommand = (io: Io): Command =>
     .argument('[vmid]', 'one guest; every enrolled one where it is left out', vmid)
     .option('--json', 'print them as one JSON document')
     .option('--config <file>', 'configuration of the agent', DEFAULT_CONFIG)
-    .addHelpText('after', '\nExit status: 0 shown, 1 failed.')
+    .addHelpText(
+      'after',
+      '\nLabels: "app" the applications were consistent, by the word of the guest; "filesystem" the file systems were;\n' +
+        '"crash" as after a power cut; "stopped" the guest was not running.\n\nExit status: 0 shown, 1 failed.',
+    )
     .action(async (named: string | undefined, { json, config }: { json?: true; config: string }) => {
       const guests = await forEachGuest({ named, config }, io, (guest) => listingOf(guest, config));
       if (json) return io.out(JSON.stringify({ guests }));

@@ -127,7 +127,11 @@ test('backup list: every archive with what it can be trusted for, page after pag
     asked.push(`${vmid} ${after ?? ''}`.trim());
     if (vmid === 102) return { ...page(102, []), age_seconds: 600 };
     return after === undefined
-      ? page(101, [archive(22, { verification: 'pending', verified_at: null }), archive(21, { protected: true })], 'p2')
+      ? page(
+          101,
+          [archive(22, { verification: 'pending', verified_at: null }), archive(21, { protected: true, label: 'app' })],
+          'p2',
+        )
       : page(101, [archive(20, { verification: 'failed', label: 'crash', source: 'agent', size_bytes: 700 })]);
   };
   const { status, out, err } = await felhom('backup', 'list');
@@ -136,7 +140,7 @@ test('backup list: every archive with what it can be trusted for, page after pag
   expect(out).toBe(
     `VMID  MADE                  SIZE     LABEL       SOURCE    VERIFIED              PROTECTED  ARCHIVE
 101   2026-11-22T04:15:00Z  3.0 GiB  filesystem  schedule  not yet               -          ${volidOf(22)}
-101   2026-11-21T04:15:00Z  3.0 GiB  filesystem  schedule  2026-11-21T09:00:00Z  yes        ${volidOf(21)}
+101   2026-11-21T04:15:00Z  3.0 GiB  app         schedule  2026-11-21T09:00:00Z  yes        ${volidOf(21)}
 101   2026-11-20T04:15:00Z  700 B    crash       agent     DAMAGED               -          ${volidOf(20)}
 `,
   );
