@@ -1,24 +1,20 @@
-/** A real controller process, an agent that the test leads, and an application that is a file: there while it runs. */
+/** A real controller beside a real felhom-quiesced, an agent that the test leads, and an application that is a file: there while it runs. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { BackupDue, BackupStatus } from '#shared/wire/backups';
-import { bootstrapOf, envelope, later, makeLeaf, scratch, startAgent } from '../contract/controller-agent.ts';
+import { mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import type { Coverage } from '#shared/wire/archives';
+import type { BackupDue, BackupStatus, HeldReport } from '#shared/wire/backups';
+import { bootstrapOf, envelope, later, makeLeaf, startAgent } from '../contract/controller-agent.ts';
 import { idleStatus, notDue, offer } from '../unit/controller/fake-agent.ts';
+import { makeQuiescedWorld } from './quiesced-world.ts';
+
+export { pause, until } from './quiesced-world.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = ['--import', 'tsx', '--conditions=source', join(ROOT, 'controller/main.ts')];
-
-export const until = async (what: string, holds: () => boolean, ms = 20_000): Promise<void> => {
-  const end = Date.now() + ms;
-  while (!holds()) {
-    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-};
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export interface Controller {
   child: ChildProcess;
@@ -36,6 +32,8 @@ const leadAgent = async () => {
     offer: offer as BackupDue,
     status: idleStatus as BackupStatus,
     posts: [] as string[],
+    reports: [] as HeldReport[],
+    coverage: [] as Coverage['mounts'],
     tell: (change: Partial<BackupStatus>) => {
       revision += 1;
       lead.status = { ...lead.status, ...change, revision: `e-${revision}` };
@@ -52,6 +50,11 @@ const leadAgent = async () => {
       waiting.push(() => send(response, lead.status));
       return;
     }
+    if (url.pathname === '/coverage') return send(response, { vmid: 101, mounts: lead.coverage, age_seconds: 1 });
+    if (url.pathname === '/backup/job-1/held') {
+      lead.reports.push(JSON.parse(body));
+      return send(response, { vmid: 101, job_id: 'job-1' });
+    }
     if (url.pathname !== '/backup') return response.writeHead(404).end();
     lead.posts.push(body);
     lead.due = false;
@@ -64,33 +67,25 @@ const leadAgent = async () => {
 
 interface Options {
   holdMax?: string;
-  /** More of the pre's script, which may use `$D`, the world's directory. */
-  pre?: string;
-  preTimeout?: string;
+  /** Of the application's entry in quiesce.yaml, and more of its scripts. */
+  app?: Record<string, unknown> & { pre?: string; post?: string };
 }
 
-export const makeWorld = async ({ holdMax = '30s', pre = '', preTimeout = '10s' }: Options = {}) => {
-  const dir = await scratch();
+export const makeWorld = async ({ holdMax = '30s', app = {} }: Options = {}) => {
+  const quiesced = await makeQuiescedWorld();
+  const { at, dir } = quiesced;
   const { leaf, server, lead } = await leadAgent();
-  const at = (name: string) => join(dir, name);
-  const shell = (script: string) => JSON.stringify(['/bin/sh', '-c', `D=${dir}; ${script}`]);
-  await mkdir(at('state'), { mode: 0o700 });
-  await writeFile(at('app.running'), '');
+  const mount = mountOf(parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')), dir);
+  lead.coverage = [{ key: 'rootfs', storage: 'local', mount_point: mount?.point ?? '/', state: 'in-backup', reason: '' }];
+  await quiesced.writeConfig({ apps: [quiesced.fileApp('app', app)], holdMax });
+  await quiesced.startApp('app');
+  await quiesced.run();
+  await mkdir(at('controller'), { mode: 0o700 });
   await writeFile(at('bootstrap.json'), JSON.stringify(bootstrapOf([[server.port, [leaf.fingerprint]]])));
-  await writeFile(
-    at('quiesce.yaml'),
-    `hold_max: ${holdMax}
-apps:
-  - name: app
-    adapter: command
-    pre: {argv: ${shell(`rm -f ${at('app.running')}; echo pre >> ${at('app.log')}; ${pre}`)}, timeout: ${preTimeout}}
-    post: {argv: ${shell(`touch ${at('app.running')}; echo post >> ${at('app.log')}`)}, timeout: 10s}
-`,
-  );
   const config = at('controller.yaml');
   await writeFile(
     config,
-    `bootstrap: ${at('bootstrap.json')}\nquiesce: ${at('quiesce.yaml')}\nstate_dir: ${at('state')}\nruntime_dir: ${at('run')}\npoll: 300ms\n`,
+    `bootstrap: ${at('bootstrap.json')}\nquiesced: ${at('socket')}\nstate_dir: ${at('controller')}\nruntime_dir: ${at('instance')}\npoll: 300ms\n`,
   );
 
   const launch = (command: string[]): Controller & { out(): string } => {
@@ -117,10 +112,12 @@ apps:
     at,
     lead,
     server,
+    quiesced,
     launch,
     run: () => launch(['run']),
-    isRunning: () => existsSync(at('app.running')),
-    hasMarker: () => existsSync(at('state/hold.json')),
-    appLog: () => (existsSync(at('app.log')) ? readFileSync(at('app.log'), 'utf8').trim().split('\n') : []),
+    isRunning: () => quiesced.isRunning('app'),
+    appLog: () => quiesced.appLog('app'),
+    /** How the last attempt went, as `status` reads it. */
+    last: () => JSON.parse(readFileSync(at('controller/last.json'), 'utf8')),
   };
 };
