@@ -1,4 +1,5 @@
 /** The child of one application: a program of its own, in a process group of its own. When the main process has gone, it lets go. */
+import { writeFileSync } from 'node:fs';
 import type { QuiesceApp } from '#shared/quiesce/config';
 import { errorText } from '#shared/quiesce/plain-text';
 import { becomeAccount } from './account.ts';
@@ -18,7 +19,17 @@ const tell = (message: FromChild): void => {
 let session: Session | null = null;
 let held: HeldApp | null = null;
 
+/** The unit's protection against the memory killer is not for what a command leaves running. proc_pid_oom_score_adj(5) */
+const beOrdinary = (): void => {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '0');
+  } catch {
+    // Not lower than it was given, so nothing is lost.
+  }
+};
+
 const open = async (app: QuiesceApp): Promise<void> => {
+  if (app.adapter === 'command') beOrdinary();
   const adapter = (await ADAPTERS[app.adapter]()) as Adapter<QuiesceApp['adapter']>;
   const password = await readPassword(app);
   becomeAccount(app.user !== '' ? app.user : await adapter.account(app));

@@ -46,9 +46,10 @@ const LEFT_BEHIND_MS = 10_000;
 
 const seconds = (ms: number): string => `${ms < 1000 ? ms / 1000 : Math.round(ms / 100) / 10} s`;
 
-const start = ({ path, execArgv }: LinkPorts['program']): ChildProcess =>
-  // Detached: a process group of its own. It reports what goes wrong; its standard error only shows how it crashed.
-  fork(path, [], { detached: true, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+const start = ({ path, execArgv }: LinkPorts['program'], name: string): ChildProcess =>
+  // Detached: a process group of its own. It reports what goes wrong; its standard error only shows how it crashed. The name is
+  // for whoever looks at the list of processes.
+  fork(path, [name], { detached: true, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
 
 interface Waiting {
   resolve(data: unknown): void;
@@ -57,7 +58,7 @@ interface Waiting {
 }
 
 export const startChild = (app: QuiesceApp, { clock, program, say, changed }: LinkPorts): ChildLink => {
-  const child = start(program);
+  const child = start(program, app.name);
   const waiting = new Map<number, Waiting>();
   const groups = new Set<number>();
   let lastId = 0;
