@@ -31,7 +31,7 @@ describe.skipIf(!able)('on btrfs volumes (skipped without root, btrfs-progs or l
   beforeAll(async () => {
     place = createWorkplace();
     [first, second] = [place.volume('first'), place.volume('second')];
-    node = await startNode(scope, place.dir);
+    node = await startNode(scope, { dir: place.dir, volumes: [first, second] });
   }, SCENE_MS);
   afterAll(async () => {
     await scope.dispose();
@@ -54,9 +54,9 @@ describe.skipIf(!able)('on btrfs volumes (skipped without root, btrfs-progs or l
     );
   };
   /** Restores it, and finds what was committed, nothing else. */
-  const proves = async (played: Played, engine: EngineName): Promise<void> => {
+  const proves = async (played: Played, engine: EngineName, data?: string): Promise<void> => {
     const app = appOf(played, engine);
-    const found = await rowsOf(scope, engine, { data: join(played.tree, app.data) }, place.dir);
+    const found = await rowsOf(scope, engine, { data: data ?? join(played.tree, app.data) }, place.dir);
     const { lost, invented, owed } = compare(app.done.written, found, app.owes);
     tell(played, app, `${found.length} rows came back`);
     expect(owed).toBeGreaterThan(20);
@@ -84,6 +84,7 @@ describe.skipIf(!able)('on btrfs volumes (skipped without root, btrfs-progs or l
 
     test('its archive is labelled app', () => {
       expect(played.status, played.said).toMatchObject({ label: 'app', one_instant: true });
+      expect(played.snapshots).toHaveLength(1);
     });
     for (const engine of ENGINE_NAMES) {
       test.skipIf(lacking(engine) !== null)(
@@ -120,6 +121,7 @@ describe.skipIf(!able)('on btrfs volumes (skipped without root, btrfs-progs or l
 
     test('its archive is labelled app', () => {
       expect(played.status, played.said).toMatchObject({ label: 'app', one_instant: true });
+      expect(played.snapshots).toHaveLength(2);
     });
     for (const engine of HELD) {
       test.skipIf(lacking(engine) !== null)(
@@ -180,31 +182,53 @@ describe.skipIf(!able)('on btrfs volumes (skipped without root, btrfs-progs or l
     });
   });
 
-  describe.skipIf(lacking('postgres') !== null)(`${titled('postgres')}: log and data on two disks of a virtual machine`, () => {
+  describe('a virtual machine with two disks that are fixed one after the other', () => {
+    const APPS = here([
+      { engine: 'postgres' as const, data: '/srv/data/postgres', log: '/srv/wal' },
+      { engine: 'redis-aof' as const, data: '/srv/data/redis-aof' },
+    ]);
+    const GAP_MS = 1500;
     let played: Played;
     beforeAll(async () => {
       const [root, data] = [makeSubvolume(first, '105'), makeSubvolume(second, '105-data')];
-      const apps = [{ engine: 'postgres' as const, data: '/srv/data/postgres', log: '/srv/wal' }];
       const config = {
         name: 'disks',
         scsi0: 'local-btrfs:105/vm-105-disk-0.raw,size=8G',
         scsi1: 'local-btrfs:105/vm-105-disk-1.raw,size=8G',
       };
       const volumes = [{ directory: data, at: '/srv/data' }];
-      node.faults.cutGapMs = 1500;
-      played = await backUp({
-        ...{ vmid: 105, type: 'qemu', config, directories: { scsi0: root, scsi1: data }, root, volumes, apps },
-      });
+      const directories = { scsi0: root, scsi1: data };
+      node.faults.cutGapMs = GAP_MS;
+      played = await backUp({ vmid: 105, type: 'qemu', config, directories, root, volumes, apps: APPS });
     }, SCENE_MS);
     afterAll(() => {
       node.faults.cutGapMs = undefined;
     });
+    /** Below a disk's own directory. */
+    const on = (disk: 'scsi0' | 'scsi1', path: string): string => join(played.tree, disk, path);
 
-    test('its archive is not app, and indeed the database does not come up', { timeout: RESTORE_MS }, async () => {
+    test('its archive is not app', () => {
       expect(played.status, played.said).toMatchObject({ label: 'crash', one_instant: false });
-      expect(claimOf(played, 'postgres'), played.said).toMatchObject({ held: false, held_ms: 0 });
-      const [data, log] = [join(played.tree, 'scsi1/postgres'), join(played.tree, 'scsi0/srv/wal')];
-      await expect(rowsOf(scope, 'postgres', { data, log }, place.dir)).rejects.toThrow(/checkpoint record/);
+      expect(played.snapshots).toHaveLength(2);
     });
+    test.skipIf(lacking('postgres') !== null)(
+      `${titled('postgres')}: nothing helps it, and indeed it does not come up`,
+      { timeout: RESTORE_MS },
+      async () => {
+        expect(claimOf(played, 'postgres'), played.said).toMatchObject({ held: false, held_ms: 0 });
+        const dirs = { data: on('scsi1', 'postgres'), log: on('scsi0', 'srv/wal') };
+        await expect(rowsOf(scope, 'postgres', dirs, place.dir)).rejects.toThrow(/checkpoint record/);
+      },
+    );
+    test.skipIf(lacking('redis-aof') !== null)(
+      `${titled('redis-aof')}: held until the last disk is fixed, it comes back whole`,
+      { timeout: RESTORE_MS },
+      async () => {
+        expect(claimOf(played, 'redis-aof'), played.said).toMatchObject({ held: true });
+        expect(claimOf(played, 'redis-aof')?.held_ms).toBeGreaterThan(GAP_MS);
+        stoodStill(played, 'redis-aof');
+        await proves(played, 'redis-aof', on('scsi1', 'redis-aof'));
+      },
+    );
   });
 });

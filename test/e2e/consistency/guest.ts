@@ -17,7 +17,7 @@ const SYSTEM_FILES = ['passwd', 'group', 'nsswitch.conf', 'ld.so.cache', 'localt
 export const CONTROLLER = { uid: 64_101, gid: 64_101 };
 
 const furnish = (root: string): void => {
-  for (const folder of ['usr', 'dev', 'proc', 'run', 'tmp', 'etc/felhom', 'var/lib', 'srv']) {
+  for (const folder of ['usr', 'dev', 'proc', 'sys', 'run', 'tmp', 'etc/felhom', 'var/lib', 'srv']) {
     mkdirSync(join(root, folder), { recursive: true });
   }
   for (const name of MERGED) symlinkSync(`usr/${name}`, join(root, name));
@@ -40,6 +40,7 @@ cd "$1"
 shift
 mount --rbind /dev dev
 mount -t proc proc proc
+mount --bind -o ro /sys sys
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 for folder in ${PROGRAMS.map((folder) => `'${folder}'`).join(' ')}; do

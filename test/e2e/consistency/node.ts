@@ -1,5 +1,4 @@
 /** The simulated node with the real agent, and guests whose volumes are real: what a line of the task log meant is known to the millisecond. */
-import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Bootstrap } from '#shared/bootstrap';
 import type { BackupStatus } from '#shared/wire/backups';
@@ -13,12 +12,15 @@ import type { VzdumpFaults } from '../../pve/vzdump/faults.ts';
 import type { Guest } from '../../pve/world.ts';
 import { get } from '../../stranger/client.ts';
 import type { Window } from './rows.ts';
+import { snapshotsOf } from './volume.ts';
 
 /** The lines around the moment at which the simulator takes its snapshots, of a container and of a virtual machine. */
 const CUT = {
   lxc: [/^INFO: create storage snapshot/, /^INFO: creating vzdump archive/],
   qemu: [/^INFO: starting backup via QMP command/, /^INFO: started backup task/],
 } as const;
+
+const AFTER_CUT = Object.values(CUT).map(([, after]) => after);
 
 export interface GuestSpec {
   vmid: number;
@@ -33,19 +35,25 @@ export interface Backup {
   /** The archive's file. */
   archive: string;
   cut: Window;
+  /** Read-only snapshots of btrfs that stood while the archive was written. */
+  snapshots: string[];
 }
 
 export type Node = Awaited<ReturnType<typeof startNode>>;
 
 const BACKUP_MS = 45_000;
 
-export const startNode = async (scope: Scope, dir: string) => {
+export const startNode = async (scope: Scope, { dir, volumes }: { dir: string; volumes: readonly string[] }) => {
   const host = await startDemoHost({ dir, vmids: [], lineDelayMs: 20 });
   const { pve } = host;
   scope.defer(() => pve.close());
   const lines: { line: string; atMs: number }[] = [];
+  let snapshots: string[] = [];
   const faults: VzdumpFaults = pve.vzdumpFaults;
-  faults.onLine = (line, atMs) => void lines.push({ line, atMs });
+  faults.onLine = (line, atMs) => {
+    lines.push({ line, atMs });
+    if (AFTER_CUT.some((pattern) => pattern.test(line))) snapshots = volumes.flatMap(snapshotsOf);
+  };
   const port = await freePort();
   // Many copies are unpacked here; compressing them proves nothing.
   const config = writeAgentConfig(host, { dir, port, backup: { compress: '0' } });
@@ -61,10 +69,6 @@ export const startNode = async (scope: Scope, dir: string) => {
   const enrol = async (vmid: number): Promise<Bootstrap> =>
     JSON.parse(await run('agent', ['guest', 'enroll', String(vmid), '--print', '--config', config]));
 
-  const leave = async (vmid: number): Promise<void> => {
-    await run('agent', ['guest', 'remove', String(vmid), '--config', config]);
-  };
-
   const cutOf = (type: Guest['type'], since: number): Window => {
     const [before, after] = CUT[type].map((pattern) => lines.slice(since).find(({ line }) => pattern.test(line))?.atMs);
     if (before === undefined || after === undefined) throw new Error('the log does not show the cut');
@@ -74,6 +78,7 @@ export const startNode = async (scope: Scope, dir: string) => {
   /** Resolves when a backup that began after this call has ended, and its applications are reported or will not be. */
   const nextBackup = async (bootstrap: Bootstrap, type: Guest['type'], said: () => string): Promise<Backup> => {
     const since = lines.length;
+    snapshots = [];
     const fingerprint = bootstrap.endpoints[0]?.fingerprints[0] ?? '';
     const address = { host: '127.0.0.1', port, fingerprint, token: bootstrap.token };
     const deadline = performance.now() + BACKUP_MS;
@@ -83,7 +88,7 @@ export const startNode = async (scope: Scope, dir: string) => {
       if (status.phase === 'done' && status.apps !== null) {
         const kept = pve.world.storages.get('usb-backup')?.archives.find(({ volid }) => volid === status.archive);
         if (kept?.path === undefined) throw new Error(`there is no archive ${status.archive}`);
-        return { status, archive: kept.path, cut: cutOf(type, since) };
+        return { status, archive: kept.path, cut: cutOf(type, since), snapshots };
       }
       if (performance.now() > deadline) {
         const log = lines.slice(since).map(({ line }) => line);
@@ -95,5 +100,5 @@ export const startNode = async (scope: Scope, dir: string) => {
     }
   };
 
-  return { addGuest, enrol, leave, nextBackup, faults, noteOf: (archive: string) => readFileSync(`${archive}.notes`, 'utf8') };
+  return { addGuest, enrol, nextBackup, faults };
 };

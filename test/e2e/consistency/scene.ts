@@ -56,7 +56,7 @@ const lastDump = (log: string, { fromMs }: Window): Window => {
 
 /** PostgreSQL's checkpoints come when they come; here often, so that one falls wherever it can do harm. */
 const CHECKPOINTS = (socketDir: string): string[] => [
-  ...['/bin/sh', '-c', 'while sleep 0.2; do psql --quiet --host "$1" --username postgres --command CHECKPOINT; done'],
+  ...['/bin/sh', '-c', 'echo "CHECKPOINT \\\\watch 0.2" | exec psql --quiet --host "$1" --username postgres postgres'],
   ...['checkpoints', socketDir],
 ];
 
@@ -89,7 +89,7 @@ export const play = async (scope: Scope, node: Node, scene: Scene, dir: string):
   }));
   for (const one of background) one.kill('SIGKILL');
   await Promise.all(apps.map((app) => app.kill()));
-  await Promise.all([guest.close(), node.leave(scene.vmid)]);
+  await guest.close();
 
   const tree = join(dir, 'restored', String(scene.vmid));
   unpack(backup.archive, tree);

@@ -87,3 +87,9 @@ export const makeSubvolume = (volume: string, name: string): string => {
   run('btrfs', 'subvolume', 'create', path);
   return path;
 };
+
+/** Read-only ones, that is what vzdump makes; by their paths below the volume. */
+export const snapshotsOf = (volume: string): string[] =>
+  run('btrfs', 'subvolume', 'list', '-r', volume)
+    .split('\n')
+    .flatMap((line) => / path (.+)$/.exec(line)?.[1] ?? []);
