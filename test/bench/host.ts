@@ -1,13 +1,13 @@
 /** A simulated node with the real agent, and where asked the real controller, as processes of their own with the flags of the shipped units. */
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { stringify } from 'yaml';
 import type { Bootstrap } from '#shared/bootstrap';
-import { writeAgentConfig, writeGuestFiles } from '../demo/files.ts';
+import { notesApp, writeAgentConfig, writeGuestFiles } from '../demo/files.ts';
 import { type DemoHost, startDemoHost } from '../demo/host.ts';
 import { run, start, stop } from '../demo/processes.ts';
+import { socketIn, startQuiesced } from '../demo/quiesced.ts';
 import { type Address, get } from '../stranger/client.ts';
 import { firstAnswer, freePort } from './loopback.ts';
 import type { Scope } from './scope.ts';
@@ -123,18 +123,29 @@ const readMoments = (file: string): Moment[] =>
       return { step: step as Moment['step'], atMs: Number(nanoseconds) / 1e6 };
     });
 
-/** `poll` as controller.yaml takes it. */
-export const startController = (scope: Scope, { dir, bootstrap }: BenchHost, poll: string): RunningController => {
-  const { config } = writeGuestFiles(dir, VMID, JSON.stringify(bootstrap), poll);
+/** `poll` as controller.yaml takes it. With felhom-quiesced beside it, and one application. */
+export const startController = async (scope: Scope, { dir, bootstrap }: BenchHost, poll: string): Promise<RunningController> => {
+  const said: string[] = [];
+  const note = (line: string) => said.push(line);
+  const quiescedDir = join(dir, 'q');
+  const { config } = writeGuestFiles(dir, VMID, {
+    bootstrap: JSON.stringify(bootstrap),
+    poll,
+    quiesced: socketIn(quiescedDir),
+  });
   const moments = join(dir, 'moments');
   writeFileSync(moments, '');
-  const app = { name: 'clock', adapter: 'command', pre: noteTime('pre', moments), post: noteTime('post', moments) };
-  writeFileSync(join(dirname(config), 'quiesce.yaml'), stringify({ apps: [app] }));
-  const said: string[] = [];
-  const controller = processOf(
-    start('controller', ['run', '--config', config], (line) => said.push(line)),
-    said,
-  );
+  const { data, provides } = notesApp(dir, VMID);
+  const app = {
+    name: 'clock',
+    adapter: 'command',
+    pre: noteTime('pre', moments),
+    post: noteTime('post', moments),
+    provides,
+    data,
+  };
+  await startQuiesced(quiescedDir, [app], note, (child) => scope.defer(() => stop(child)));
+  const controller = processOf(start('controller', ['run', '--config', config], note), said);
   scope.defer(() => stop(controller.child));
   return { ...controller, moments: () => readMoments(moments) };
 };

@@ -1,13 +1,15 @@
 /** What the demo does, step by step, in words that a stranger understands. */
 import type { ChildProcess } from 'node:child_process';
-import { renameSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bootstrap } from '#shared/bootstrap';
 import { followBackup, followVerification } from './backup.ts';
-import { writeAgentConfig, writeGuestFiles } from './files.ts';
+import { notesApp, writeAgentConfig, writeGuestFiles } from './files.ts';
 import { type DemoHost, startDemoHost } from './host.ts';
 import { freePort } from './ports.ts';
 import { run, start, stop } from './processes.ts';
+import { socketIn, startQuiesced } from './quiesced.ts';
 
 export interface DemoOptions {
   dir: string;
@@ -43,11 +45,11 @@ const agentAnswers = async (agent: ChildProcess, config: string, said: string[])
   throw new Error(`the agent did not answer:\n${said.join('\n')}`);
 };
 
-const enrolAll = async (dir: string, config: string, vmids: readonly number[]) => {
+const enrolAll = async (dir: string, config: string, vmids: readonly number[], quiesced: string) => {
   const guests: { vmid: number; bootstrap: Bootstrap; bootstrapPath: string; controllerConfig: string }[] = [];
   for (const vmid of vmids) {
     const text = await run('agent', ['guest', 'enroll', String(vmid), '--print', '--config', config]);
-    const files = writeGuestFiles(dir, vmid, text, '3s');
+    const files = writeGuestFiles(dir, vmid, { bootstrap: text, poll: '3s', quiesced });
     guests.push({ vmid, bootstrap: JSON.parse(text), bootstrapPath: files.bootstrap, controllerConfig: files.config });
   }
   return guests;
@@ -72,6 +74,8 @@ const publish = (path: string, value: object): void => {
 
 interface Stage {
   host?: DemoHost;
+  /** Of felhom-quiesced, which obeys no file that others could have written: not below the directory that the user chose. */
+  quiescedDir: string;
   children: ChildProcess[];
   /** What the programs wrote last. */
   said: string[];
@@ -108,14 +112,20 @@ const play = async (
   await agentAnswers(launch('agent', ['serve', '--config', agentConfig]), agentConfig, stage.said);
   step('2. felhom-agent runs on the node. It made its key and certificate, and talks to Proxmox with a token of few rights.');
 
-  const guests = await enrolAll(dir, agentConfig, vmids);
+  const guests = await enrolAll(dir, agentConfig, vmids, socketIn(stage.quiescedDir));
   const [first] = guests;
   if (!first) throw new Error('no guest was enrolled');
   const who = count === 1 ? 'Guest 101 is enrolled: it has' : `${count} guests are enrolled: each has`;
   step(`3. ${who} a token of its own and the certificate's fingerprint to pin.`);
 
+  const apps = [notesApp(dir, first.vmid)];
+  const watch = (child: ChildProcess) => void stage.children.push(ending.watch(child));
+  await startQuiesced(stage.quiescedDir, apps, (line) => stage.said.push(line), watch);
   launch('controller', ['run', '--config', first.controllerConfig]);
-  step('4. felhom-controller runs in guest 101, without rights. No backup exists yet, so it starts one.');
+  step(
+    '4. In guest 101 runs felhom-quiesced, which alone may hold the application "notes" (quiesce.yaml), and felhom-controller,',
+  );
+  say('   without rights. No backup exists yet, so it starts one.');
   step('');
 
   const details = demoJson(host, agentConfig, guests);
@@ -138,7 +148,8 @@ const play = async (
 
 /** Runs the demo to its end; answers the exit status. */
 export const runDemo = async (options: DemoOptions): Promise<number> => {
-  const stage: Stage = { children: [], said: [] };
+  const quiescedDir = mkdtempSync(join(tmpdir(), 'felhom-q-'));
+  const stage: Stage = { quiescedDir, children: [], said: [] };
   const ending = createEnding();
   try {
     return (await play(stage, options, ending)) ?? 0;
@@ -150,5 +161,6 @@ export const runDemo = async (options: DemoOptions): Promise<number> => {
   } finally {
     for (const child of stage.children.reverse()) await stop(child);
     await stage.host?.pve.close();
+    rmSync(quiescedDir, { recursive: true, force: true });
   }
 };

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { BACKUP_STORAGE, type DemoHost } from './host.ts';
+import { guestMountinfo } from './quiesced.ts';
 
 const writeSecret = (path: string, text: string): string => {
   writeFileSync(path, text, { mode: 0o600 });
@@ -44,33 +45,45 @@ export const writeAgentConfig = ({ pve, token }: DemoHost, { dir, port, limits, 
 /** Where the guest's own files lie on this machine. */
 const inGuest = (dir: string, vmid: number, path: string) => join(dir, 'guests', String(vmid), 'rootfs', path);
 
+/** The demo's one application: a service that a file tells to stand still. */
+export const notesApp = (dir: string, vmid: number) => {
+  const data = inGuest(dir, vmid, 'srv/notes');
+  mkdirSync(data, { recursive: true });
+  const standStill = join(data, '.stand-still');
+  return {
+    name: 'notes',
+    adapter: 'command',
+    pre: { argv: ['/usr/bin/touch', standStill], timeout: '10s' },
+    post: { argv: ['/bin/rm', '-f', standStill], timeout: '10s' },
+    provides: 'app',
+    data: [data],
+  };
+};
+
+export interface GuestFileOptions {
+  bootstrap: string;
+  poll: string;
+  /** Where felhom-quiesced listens. */
+  quiesced: string;
+}
+
 /**
- * Writes `bootstrap.json`, `controller.yaml` and `quiesce.yaml` into the guest, so that they are in its backups as well;
- * its `/run` lies beside, as a tmpfs would.
+ * Writes `bootstrap.json` and `controller.yaml` into the guest, so that they are in its backups as well; its `/run` lies beside, as a
+ * tmpfs would.
  */
-export const writeGuestFiles = (dir: string, vmid: number, bootstrap: string, poll: string) => {
+export const writeGuestFiles = (dir: string, vmid: number, { bootstrap, poll, quiesced }: GuestFileOptions) => {
   const etc = inGuest(dir, vmid, 'etc/felhom');
   mkdirSync(etc, { recursive: true, mode: 0o700 });
-  // The demo's one application: a service that a file tells to stand still.
-  const standStill = inGuest(dir, vmid, 'srv/notes/.stand-still');
-  const quiesce = {
-    apps: [
-      {
-        name: 'notes',
-        adapter: 'command',
-        pre: { argv: ['/usr/bin/touch', standStill], timeout: '10s' },
-        post: { argv: ['/bin/rm', '-f', standStill], timeout: '10s' },
-      },
-    ],
-  };
+  const beside = (name: string) => join(dir, 'guests', String(vmid), name);
   const controller = {
     bootstrap: writeSecret(join(etc, 'bootstrap.json'), bootstrap),
-    quiesce: join(etc, 'quiesce.yaml'),
+    quiesced,
     state_dir: inGuest(dir, vmid, 'var/lib/felhom-controller'),
-    runtime_dir: join(dir, 'guests', String(vmid), 'run'),
+    runtime_dir: beside('run'),
+    mountinfo: beside('mountinfo'),
     poll,
   };
-  writeFileSync(controller.quiesce, stringify(quiesce));
+  writeFileSync(controller.mountinfo, guestMountinfo(inGuest(dir, vmid, '')));
   const config = join(etc, 'controller.yaml');
   writeFileSync(config, stringify(controller));
   return { config, bootstrap: controller.bootstrap };

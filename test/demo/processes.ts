@@ -3,21 +3,27 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+export type ProgramName = 'agent' | 'controller' | 'quiesced';
+
 /** The compiled program: the demo and the bench run what would be installed. */
-const program = (name: 'agent' | 'controller'): string => {
+const program = (name: ProgramName): string => {
   const root = new URL(import.meta.url.includes('/dist/') ? '../../' : '../../dist/', import.meta.url);
-  return fileURLToPath(new URL(`${name}/main.js`, root));
+  return fileURLToPath(new URL(`${name === 'quiesced' ? 'controller/quiesced' : name}/main.js`, root));
 };
 
 /** The flags and the environment of the shipped units. */
 const HEAP = ['--max-semi-space-size=1', '--max-old-space-size=64'];
-export const NODE_FLAGS = { agent: HEAP, controller: [...HEAP, '--optimize-for-size'] } as const;
+export const NODE_FLAGS: Readonly<Record<ProgramName, readonly string[]>> = {
+  agent: HEAP,
+  controller: [...HEAP, '--optimize-for-size'],
+  quiesced: ['--max-semi-space-size=1', '--max-old-space-size=32', '--optimize-for-size'],
+};
 const UNIT_ENV = { ...process.env, MALLOC_ARENA_MAX: '2' };
 
 /** Ends the child when this process is killed without a chance to do so (prctl(2), PR_SET_PDEATHSIG). */
 const SETPRIV = '/usr/bin/setpriv';
 
-export const start = (name: 'agent' | 'controller', args: readonly string[], onLine: (line: string) => void): ChildProcess => {
+export const start = (name: ProgramName, args: readonly string[], onLine: (line: string) => void): ChildProcess => {
   const argv = [...NODE_FLAGS[name], program(name), ...args];
   const [command, commandArgs] = existsSync(SETPRIV)
     ? [SETPRIV, ['--pdeathsig', 'TERM', process.execPath, ...argv]]
@@ -35,7 +41,7 @@ export const start = (name: 'agent' | 'controller', args: readonly string[], onL
 };
 
 /** Runs a program's command to its end; rejects with what it said when it fails. */
-export const run = (name: 'agent' | 'controller', args: readonly string[]): Promise<string> =>
+export const run = (name: ProgramName, args: readonly string[]): Promise<string> =>
   new Promise((resolve, reject) => {
     execFile(process.execPath, [program(name), ...args], { encoding: 'utf8', timeout: 60_000 }, (error, stdout, stderr) => {
       if (error) reject(new Error(`felhom-${name} ${args[0] ?? ''} failed: ${stderr.trim() || error.message}`));

@@ -30,7 +30,8 @@ test('--once takes one backup, prints the result and ends with status 0', { time
   demo = startDemo(['--once']);
   expect(await demo.ended, demo.output()).toBe(0);
   expect(demo.output()).toContain('felhom demo is ready');
-  expect(demo.output()).toMatch(/Backup done: usb-backup:backup\/vzdump-lxc-101-\S+\.tar\.zst, \d+ bytes, label "filesystem"/);
+  expect(demo.output()).toMatch(/Backup done: usb-backup:backup\/vzdump-lxc-101-\S+\.tar\.zst, \d+ bytes, label "app"/);
+  expect(demo.output()).toMatch(/^ {2}notes {17}held for \d+\.\d s; counts as consistent$/m);
   expect(demo.output()).toContain('Verified: the agent has read the archive to its end, and it is whole.');
   expect(demo.output()).toMatch(/^ {2}verified {14}yes, .*: read to its end and whole$/m);
   expect(processesOf(demo.dir)).toEqual([]);

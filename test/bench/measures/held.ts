@@ -18,7 +18,7 @@ const heldSeconds = (moments: readonly Moment[]): number => {
 const holdOnce = async (scope: Scope, copySeconds: number): Promise<Figure> => {
   const host = await startHost(scope, { lineDelayMs: 20 });
   host.pve.vzdumpFaults.copyMs = copySeconds * 1000;
-  const controller = startController(scope, host, '1s');
+  const controller = await startController(scope, host, '1s');
   const began = performance.now();
   const { phase, label, error } = await backupEnded(host, controller, copySeconds * 1000 + 60_000);
   if (phase !== 'done') throw new Error(`the backup failed: ${error}`);

@@ -60,7 +60,7 @@ export const idle: Measure = {
   run: async ({ scope, quick, say }) => {
     const windowSeconds = quick ? 20 : 60;
     const host = await restartAgent(scope, await startHost(scope));
-    const controller = startController(scope, host, '60s');
+    const controller = await startController(scope, host, '60s');
     const { phase, error } = await backupEnded(host, controller, 120_000);
     if (phase !== 'done') throw new Error(`the backup failed: ${error}`);
     await pause(quick ? 2_000 : SETTLE_MS);

@@ -25,7 +25,7 @@ const startRun = async (scope: Scope): Promise<Run> => {
   host.pve.vzdumpFaults.onLine = (line, atMs) => {
     if (line.startsWith(CONSISTENT)) writtenAt.push(atMs);
   };
-  return { host, controller: startController(scope, host, '1s'), writtenAt };
+  return { host, controller: await startController(scope, host, '1s'), writtenAt };
 };
 
 /** For each line, the release of its own backup: the one that follows the last `pre` before it. Negative: let go too early. */
