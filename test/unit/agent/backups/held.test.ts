@@ -288,6 +288,18 @@ test('a report is still there for the next agent, which needs no other and judge
   expect(await next.peek()).toMatchObject({ phase: 'done', label: 'app', one_instant: true, intends: INTENDS, ...ALL });
 });
 
+test('what past jobs say is kept in memory without the names of applications', async () => {
+  const { agent, job_id, startAgent, toPoint, toEnd } = await begun();
+  await agent.record(101);
+  await toPoint();
+  await agent.reportHeld(101, job_id, ALL);
+  await toEnd();
+  const slim = { lastGood: { jobId: job_id, label: 'app', intends: [], heldApps: null } };
+  expect(await agent.record(101)).toMatchObject(slim);
+  agent.kill();
+  expect(await (await startAgent()).record(101)).toMatchObject(slim);
+});
+
 test('an agent that reads the log anew keeps what was known of the point', async () => {
   const { agent, settle, startAgent, toPoint, node } = await begun();
   await toPoint();
