@@ -14,7 +14,8 @@ const program = (name: (typeof PROGRAMS)[number]): string => {
   return path;
 };
 
-const QUERY_MS = 30_000;
+/** Also for a writer that waits for the end of a hold. */
+const QUERY_MS = 120_000;
 /** Long enough that rows fill pages, and made from the row so that a reader can tell whether it is right. */
 const BODY = (row: string): string => `REPEAT(MD5(${row}), 16)`;
 
@@ -38,9 +39,10 @@ const ask = (connection: mysql.Connection, sql: string, values: unknown[] = []):
 /** Small, so that several lie on one small volume. Given at each start: a log of another size would be made anew. */
 const SIZES = ['--innodb-log-file-size=8M', '--innodb-buffer-pool-size=16M', '--key-buffer-size=1M'];
 
-const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDirs): Promise<void> => {
+/** True: made anew. False: what lay there is opened. */
+const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDirs): Promise<boolean> => {
   await giveTo(account, [data, run, ...(log === undefined ? [] : [log])]);
-  if (!(await isEmpty(data))) return;
+  if (!(await isEmpty(data))) return false;
   const options = ['--no-defaults', '--skip-test-db', '--auth-root-authentication-method=socket', ...SIZES];
   const logDir = log === undefined ? [] : [`--innodb-log-group-home-dir=${log}`];
   // Accounts by unix_socket for the server's own account, as Debian makes them, and for root.
@@ -50,6 +52,7 @@ const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDi
   const where = [`--datadir=${data}`, `--tmpdir=${run}`];
   runAs(makes, [program('mariadb-install-db'), ...options, ...logDir, ...who, ...where]);
   await giveTo(account, [data, ...(log === undefined ? [] : [log])]);
+  return true;
 };
 
 const serverArgs = ({ data, log, run }: EngineDirs, settings: Record<string, string>): string[] => [
@@ -69,10 +72,10 @@ const serverArgs = ({ data, log, run }: EngineDirs, settings: Record<string, str
 
 /** Where the rows go. A table beside the other, with index blocks in memory until it is closed, is what a hold must bring to rest. */
 const TABLES = {
-  mariadb: [`CREATE TABLE IF NOT EXISTS kept.rows_log (id BIGINT PRIMARY KEY, body BLOB NOT NULL) ENGINE=InnoDB`],
+  mariadb: [`CREATE TABLE kept.rows_log (id BIGINT PRIMARY KEY, body BLOB NOT NULL) ENGINE=InnoDB`],
   'mariadb-myisam': [
-    `CREATE TABLE IF NOT EXISTS kept.rows_log (id BIGINT PRIMARY KEY, body BLOB NOT NULL) ENGINE=InnoDB`,
-    `CREATE TABLE IF NOT EXISTS kept.rows_plain (id BIGINT PRIMARY KEY, body BLOB NOT NULL) ENGINE=MyISAM DELAY_KEY_WRITE=1`,
+    `CREATE TABLE kept.rows_log (id BIGINT PRIMARY KEY, body BLOB NOT NULL) ENGINE=InnoDB`,
+    `CREATE TABLE kept.rows_plain (id BIGINT PRIMARY KEY, body BLOB NOT NULL) ENGINE=MyISAM DELAY_KEY_WRITE=1`,
   ],
 } as const;
 const NAMES = { mariadb: ['rows_log'], 'mariadb-myisam': ['rows_log', 'rows_plain'] } as const;
@@ -88,29 +91,33 @@ export const mariadbWith = (name: keyof typeof TABLES, settings: Record<string, 
   start: async (dirs): Promise<Engine> => {
     const account = serverAccount('mysql');
     if (account === null) throw new Error('there is no account mysql');
-    await prepareFiles(account, dirs);
+    const fresh = await prepareFiles(account, dirs);
     const socket = join(dirs.run, 'mysqld.sock');
     await rm(socket, { force: true });
     const argv = [program('mariadbd'), ...serverArgs(dirs, settings)] as const;
     const server = await startServer(account, argv, join(dirs.run, 'mariadb.log'), 'KILL');
-    let connection: mysql.Connection | undefined;
-    let other: mysql.Connection | undefined;
-    const leave = () => {
-      for (const one of [connection, other]) one?.destroy();
-    };
+    // Writers wait while the server is held; readers do not, so they have a connection of their own.
+    const connections: mysql.Connection[] = [];
     await untilReady(name, server, async () => {
-      connection = await connect(socket);
+      while (connections.length < 2) connections.push(await connect(socket));
     });
+    const [writer, reader] = connections;
     // Others that a test lets in, such as felhom-quiesced as another account, pass through it.
     await chmod(dirs.run, 0o755);
-    const query = async (sql: string, values: unknown[] = []) => {
-      if (connection === undefined) throw new Error('not connected');
-      return ask(connection, sql, values);
+    const on =
+      (connection: mysql.Connection | undefined) =>
+      async (sql: string, values: unknown[] = []) => {
+        if (connection === undefined) throw new Error('not connected');
+        return ask(connection, sql, values);
+      };
+    const [write, query] = [on(writer), on(reader)];
+    const leave = () => {
+      for (const connection of connections) connection.destroy();
     };
 
     try {
-      await query('CREATE DATABASE IF NOT EXISTS kept');
-      for (const sql of TABLES[name]) await query(sql);
+      // Never in files that were there: a table that a restore lost must be missed.
+      if (fresh) for (const sql of ['CREATE DATABASE kept', ...TABLES[name]]) await query(sql);
     } catch (error) {
       await server.kill();
       throw error;
@@ -138,10 +145,11 @@ export const mariadbWith = (name: keyof typeof TABLES, settings: Record<string, 
       pid: server.pid,
       entry: { adapter: 'mysql', host: socket, user: account.name },
       commit: async (row) => {
-        for (const table of NAMES[name]) await query(`INSERT INTO kept.${table} VALUES (?, ${BODY('?')})`, [row, row]);
+        for (const table of NAMES[name]) await write(`INSERT INTO kept.${table} VALUES (?, ${BODY('?')})`, [row, row]);
       },
       leaveOpen: async (row) => {
-        other = await connect(socket);
+        const other = await connect(socket);
+        connections.push(other);
         await ask(other, 'START TRANSACTION');
         await ask(other, `INSERT INTO kept.rows_log VALUES (?, ${BODY('?')})`, [row, row]);
       },

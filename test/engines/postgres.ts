@@ -38,17 +38,20 @@ const pointWal = async (data: string, log: string | undefined): Promise<void> =>
   await symlink(log, link);
 };
 
-const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDirs): Promise<void> => {
+/** True: made anew. False: what lay there is opened. */
+const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDirs): Promise<boolean> => {
   await giveTo(account, [data, run, ...(log === undefined ? [] : [log])]);
   if (!(await isEmpty(data))) {
     // A copy carries the pid of the server that it was taken from, which may still run here.
     await rm(join(data, 'postmaster.pid'), { force: true });
-    return pointWal(data, log);
+    await pointWal(data, log);
+    return false;
   }
   const waldir = log === undefined ? [] : [`--waldir=${log}`];
   // With checksums, a page that was torn is an error and never a row.
   const options = ['--auth=trust', '--data-checksums', '--encoding=UTF8', '--locale=C.UTF-8', `--username=${account.name}`];
   runAs(account, [program('initdb'), `--pgdata=${data}`, ...options, ...waldir]);
+  return true;
 };
 
 /** Few connections and small buffers: several servers run beside each other in a test. */
@@ -86,7 +89,7 @@ export const postgresWith = (settings: Record<string, string> = {}): EngineKind 
   start: async (dirs): Promise<Engine> => {
     const account = serverAccount('postgres');
     if (account === null) throw new Error('there is no account postgres');
-    await prepareFiles(account, dirs);
+    const fresh = await prepareFiles(account, dirs);
     const all = { ...SETTINGS, unix_socket_directories: dirs.run, ...settings };
     const options = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const argv = [program('postgres'), '-D', dirs.data, ...options] as const;
@@ -106,7 +109,8 @@ export const postgresWith = (settings: Record<string, string> = {}): EngineKind 
     const leave = async () => void (await Promise.allSettled(open.map((one) => one.end())));
 
     try {
-      await query('CREATE TABLE IF NOT EXISTS kept (row bigint PRIMARY KEY, body text NOT NULL)');
+      // Never in files that were there: a table that a restore lost must be missed.
+      if (fresh) await query('CREATE TABLE kept (row bigint PRIMARY KEY, body text NOT NULL)');
     } catch (error) {
       await server.kill();
       throw error;
