@@ -1,6 +1,5 @@
 /** Why applications are let go: decided from one reading of the job, apart from doing it. Pure. */
 
-import { LATE_MS } from '#shared/quiesce/awake';
 import type { BackupStatus } from '#shared/wire/backups';
 
 export const RELEASE_REASONS = {
@@ -24,20 +23,4 @@ export const whyRelease = (status: BackupStatus, jobId: string): ReleaseReason |
   if (status.phase !== 'running') return 'ended';
   if (status.mode === 'suspend' || status.mode === 'stop') return status.mode;
   return null;
-};
-
-export interface DeadlineFacts {
-  /** Since the deadline; negative before it. */
-  lateMs: number;
-  /** The one grace after a freeze was given already. */
-  graceUsed: boolean;
-  /** The last call to the agent failed. */
-  lost: boolean;
-}
-
-/** A deadline that is noticed much too late means that the guest stood still: what the agent says is read once more first. */
-export const atDeadline = ({ lateMs, graceUsed, lost }: DeadlineFacts): 'hold-on' | 'read-once-more' | ReleaseReason => {
-  if (lateMs < 0) return 'hold-on';
-  if (lateMs > LATE_MS && !graceUsed) return 'read-once-more';
-  return lost ? 'agent-gone' : 'deadline';
 };

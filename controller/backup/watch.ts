@@ -1,9 +1,9 @@
 /** Reads a running backup by long polls: until its applications may go, and on to its end. */
 import { type Clock, sleep } from '#shared/clock';
-import { GRACE_MS } from '#shared/quiesce/awake';
+import { atHoldEnd } from '#shared/quiesce/awake';
 import { type BackupStatus, getBackupStatus } from '#shared/wire/backups';
 import type { AgentClient } from '../ports/agent-client.ts';
-import { atDeadline, type ReleaseReason, whyRelease } from './hold.ts';
+import { type ReleaseReason, whyRelease } from './hold.ts';
 
 export interface WatchPorts {
   agent: Pick<AgentClient, 'call'>;
@@ -42,46 +42,40 @@ export const createWatch = ({ agent, clock }: WatchPorts) => {
     };
   };
 
-  /** The reading, or `time` after `ms`, whichever is first. */
-  const within = async (pending: Promise<Reading>, ms: number): Promise<Reading> => {
-    const done = new AbortController();
-    const timer = sleep(clock, Math.max(0, ms), done.signal).then((): Reading => ({ kind: 'time' }));
-    try {
-      return await Promise.race([pending, timer]);
-    } finally {
-      done.abort();
-    }
-  };
-
   /** Returns the moment that the applications may go: the caller acts on it at once. */
   const untilRelease = async (jobId: string, holdUntil: number, signal: AbortSignal): Promise<Release> => {
     const over = new AbortController();
     const read = reader(AbortSignal.any([signal, over.signal]));
-    let deadline = holdUntil;
+    const heldTooLong = new AbortController();
+    const cancelEnd = atHoldEnd(clock, Math.max(0, holdUntil - clock.monotonic()), () => heldTooLong.abort());
+    const tooLong = new Promise<Reading>((resolve) => {
+      heldTooLong.signal.addEventListener('abort', () => resolve({ kind: 'time' }));
+    });
     let failures = 0;
     let pending: Promise<Reading> | null = null;
     let status: BackupStatus | null = null;
     try {
       while (!signal.aborted) {
         pending ??= read();
-        const reading = await within(pending, deadline - clock.monotonic());
-        if (reading.kind !== 'time') pending = null;
-        if (reading.kind === 'failed') failures += 1;
+        // A reading that is there as well comes first.
+        const reading = await Promise.race([pending, tooLong]);
+        if (reading.kind === 'time') return { reason: failures > 0 ? 'agent-gone' : 'deadline', status };
+        pending = null;
         if (reading.kind === 'status') {
           failures = 0;
           status = reading.status;
           const reason = whyRelease(status, jobId);
           if (reason !== null) return { reason, status };
         }
-        const lateMs = clock.monotonic() - deadline;
-        const verdict = atDeadline({ lateMs, graceUsed: deadline !== holdUntil, lost: failures > 0 });
-        if (verdict === 'read-once-more') deadline = clock.monotonic() + GRACE_MS;
-        else if (verdict !== 'hold-on') return { reason: verdict, status };
-        else if (reading.kind === 'failed') await sleep(clock, Math.min(backOff(failures, 2000), -lateMs), signal);
+        if (reading.kind === 'failed') {
+          failures += 1;
+          await sleep(clock, backOff(failures, 2000), AbortSignal.any([signal, heldTooLong.signal]));
+        }
       }
       return { reason: 'stopping', status };
     } finally {
       over.abort();
+      cancelEnd();
     }
   };
 

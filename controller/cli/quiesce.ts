@@ -3,7 +3,6 @@ import { Command } from 'commander';
 import type { Answered } from '../ports/quiesced.ts';
 import { DEFAULT_CONFIG, EXIT, type Io } from './io.ts';
 import { discoverCommand } from './quiesce-discover.ts';
-import { discoverCommand } from './quiesce-discover.ts';
 
 interface Options {
   config: string;

@@ -1,13 +1,9 @@
-/** Whether a hold stood until this process itself stood still, and ended meanwhile: then it stood at a cut within that time. Pure. */
+/** Whether a hold stood until this process itself stood still, and ended then or just after: so it stood at a cut within that time. Pure. */
 
-/** How often `tick` is called. */
-export const TICK_MS = 250;
-/** A tick that comes so late says "we stood still". */
-const GAP_MS = 2000;
+import { GRACE_MS, STOOD_STILL_MS } from '#shared/quiesce/awake';
+
 /** The hold was seen no longer ago than this when the gap began. */
 const SEEN_MS = 1500;
-/** A gap explains what is found within this time after it. */
-const EXPLAINS_MS = 5000;
 
 export interface GapWatch {
   tick(now: number): void;
@@ -22,7 +18,7 @@ export const createGapWatch = (begin: number): GapWatch => {
   let lastStood = Number.NEGATIVE_INFINITY;
   let gap = { from: Number.NEGATIVE_INFINITY, to: Number.NEGATIVE_INFINITY };
   const tick = (now: number) => {
-    if (now - lastTick >= GAP_MS) gap = { from: lastTick, to: now };
+    if (now - lastTick >= STOOD_STILL_MS) gap = { from: lastTick, to: now };
     lastTick = now;
   };
   return {
@@ -33,8 +29,9 @@ export const createGapWatch = (begin: number): GapWatch => {
     endedWithin: (now) => {
       // Asked before the first tick after a gap: that one counts too.
       tick(now);
-      const seen = lastStood >= gap.from - SEEN_MS && lastStood <= gap.from + TICK_MS;
-      return seen && now - gap.to < EXPLAINS_MS ? Math.ceil(gap.to - gap.from) : null;
+      // Seen after the gap it stood all through it.
+      const stoodUntilThen = lastStood >= gap.from - SEEN_MS;
+      return stoodUntilThen && now - gap.to < GRACE_MS ? Math.ceil(gap.to - gap.from) : null;
     },
   };
 };

@@ -15,3 +15,30 @@ export const afterAwake = (clock: Clock, ms: number, call: () => void): (() => v
   });
   return () => cancel();
 };
+
+/** How often a hold looks whether it stood still. */
+export const TICK_MS = 250;
+/** A tick that comes so late says "we stood still": also for less time than a single timer would tell, and before its end. */
+export const STOOD_STILL_MS = 1000;
+
+/**
+ * The end of a hold, after `ms`: put off until five seconds after the guest stood still, if it did so before the end, however
+ * shortly. For a cut that was made meanwhile is told only then. Never more than those five seconds after the end or the thaw.
+ */
+export const atHoldEnd = (clock: Clock, ms: number, call: () => void): (() => void) => {
+  const end = clock.monotonic() + ms;
+  let until = end;
+  let cancel = () => undefined as void;
+  const wait = () => {
+    const asked = clock.monotonic();
+    const step = Math.max(0, Math.min(TICK_MS, until - asked));
+    cancel = clock.after(step, () => {
+      const now = clock.monotonic();
+      if (now - asked - step >= STOOD_STILL_MS && asked <= end) until = Math.max(until, now + GRACE_MS);
+      if (now >= until) call();
+      else wait();
+    });
+  };
+  wait();
+  return () => cancel();
+};
