@@ -1,10 +1,18 @@
-/** One connection to Redis: made on use and again after it was lost, and no answer is waited for without an end. */
-import { createClient } from '@redis/client';
+/**
+ * One connection to Redis: made on use and again after it was lost, and no answer is waited for without an end. Of the driver only
+ * what reads answers is loaded: its commands, cluster and Sentinel would take 16 MB of a child that sends nine commands.
+ */
+import { connect, type Socket } from 'node:net';
+import { ErrorReply } from '@redis/client/dist/lib/errors.js';
+import { Decoder } from '@redis/client/dist/lib/RESP/decoder.js';
 import { afterAwake } from '#shared/quiesce/awake';
 import type { AppOf } from '#shared/quiesce/config';
 import { systemClock } from '../clock.ts';
 
 const CONNECT_MS = 3000;
+
+/** What the server answers to a command that it does not run. */
+export { ErrorReply };
 
 /** Nobody listens: no server that could be held. */
 export class NotThere extends Error {
@@ -23,35 +31,71 @@ const within = <T>(ms: number, work: Promise<T>): Promise<T> =>
     work.then(resolve, reject).finally(cancel);
   });
 
-type Client = ReturnType<typeof newClient>;
+interface Wire {
+  /** Answers come in the order of the commands. */
+  send(args: readonly string[]): Promise<unknown>;
+  end(): void;
+}
 
-/** The older protocol, and nothing told about ourselves: that takes no right of an ACL user beyond what is asked for. */
-const newClient = ({ host, port, role }: AppOf<'redis'>, password: string | null) =>
-  createClient({
-    RESP: 2,
-    disableClientInfo: true,
-    ...(role === '' ? {} : { username: role }),
-    ...(password === null ? {} : { password }),
-    socket: {
-      ...(host.startsWith('/') ? { path: host, tls: false } : { host, port }),
-      connectTimeout: CONNECT_MS,
-      reconnectStrategy: false,
-    },
+interface Waiting {
+  resolve(reply: unknown): void;
+  reject(error: Error): void;
+}
+
+/** An array of strings, each with its length before it. https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+const encode = (args: readonly string[]): string =>
+  `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`;
+
+const wireOn = (socket: Socket, lost: () => void): Wire => {
+  const waiting: Waiting[] = [];
+  const decoder = new Decoder({
+    onReply: (reply: unknown) => waiting.shift()?.resolve(reply),
+    onErrorReply: (error) => waiting.shift()?.reject(error),
+    onPush: () => undefined,
+    getTypeMapping: () => ({}),
   });
+  socket.on('data', (chunk) => {
+    try {
+      decoder.write(chunk);
+    } catch {
+      socket.destroy();
+    }
+  });
+  socket.on('close', () => {
+    lost();
+    for (const { reject } of waiting.splice(0)) reject(new Error('Redis has closed the connection'));
+  });
+  return {
+    send: (args) =>
+      new Promise((resolve, reject) => {
+        if (socket.destroyed) return reject(new Error('Redis has closed the connection'));
+        waiting.push({ resolve, reject });
+        socket.write(encode(args));
+      }),
+    end: () => socket.destroy(),
+  };
+};
 
 const whereOf = ({ host, port }: AppOf<'redis'>): string => (host.startsWith('/') ? host : `${host}, port ${port}`);
 
-/** The driver's errors, as sentences. What the server says about a wrong password does not repeat it. */
+/** As sentences. What the server says about a wrong password does not repeat it. */
 const connectProblem = (app: AppOf<'redis'>, error: unknown): Error => {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return new NotThere(`no Redis listens on ${whereOf(app)}`);
   if (code === 'EACCES' || code === 'EPERM')
     return new Error(`the socket ${whereOf(app)} may not be used by this account: name one that may as "user"`);
   if (error instanceof Silent) return error;
-  if (/^(WRONGPASS|NOAUTH|ERR AUTH|NOPERM)/.test(message))
-    return new Error(`Redis does not let us in: check "role" and "password_file" (${message})`);
+  if (error instanceof ErrorReply) return new Error(`Redis does not let us in: check "role" and "password_file" (${message})`);
   return new Error(`no connection to Redis on ${whereOf(app)}: ${message}`);
 };
+
+const dial = ({ host, port }: AppOf<'redis'>): Promise<Socket> =>
+  new Promise((resolve, reject) => {
+    const socket = host.startsWith('/') ? connect(host) : connect({ host, port });
+    socket.once('connect', () => resolve(socket));
+    socket.on('error', reject);
+    socket.setTimeout(CONNECT_MS, () => socket.connecting && socket.destroy(new Error('it does not answer')));
+  });
 
 export interface Connection {
   /** @param ms how long the answer is waited for. One that comes too late leaves the connection: what was asked keeps its order. */
@@ -60,39 +104,38 @@ export interface Connection {
 }
 
 export const redisConnection = (app: AppOf<'redis'>, password: string | null): Connection => {
-  let current: Promise<Client> | null = null;
+  let current: Promise<Wire> | null = null;
+  const login = password === null && app.role === '' ? null : ['AUTH', ...(app.role === '' ? [] : [app.role]), password ?? ''];
 
-  const connect = async (client: Client): Promise<Client> => {
+  const enter = async (lost: () => void): Promise<Wire> => {
+    let wire: Wire | null = null;
     try {
-      await within(CONNECT_MS, client.connect());
-      return client;
+      wire = wireOn(await dial(app), lost);
+      if (login !== null) await within(CONNECT_MS, wire.send(login));
+      return wire;
     } catch (error) {
-      if (client.isOpen) client.destroy();
+      wire?.end();
+      lost();
       throw connectProblem(app, error);
     }
   };
 
-  const open = (): Promise<Client> => {
-    const client = newClient(app, password);
-    const forget = () => {
+  const open = (): Promise<Wire> => {
+    const opened: Promise<Wire> = enter(() => {
       if (current === opened) current = null;
-    };
-    client.on('error', forget);
-    client.on('end', forget);
-    const opened = connect(client);
-    opened.catch(forget);
+    });
     current = opened;
     return opened;
   };
 
   return {
     ask: async (ms, ...args) => {
-      const client = await (current ?? open());
-      return within(ms, client.sendCommand(args));
+      const wire = await (current ?? open());
+      return within(ms, wire.send(args));
     },
     close: () => {
       void current?.then(
-        (client) => client.isOpen && client.destroy(),
+        (wire) => wire.end(),
         () => undefined,
       );
       current = null;

@@ -7,10 +7,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ErrorReply } from '@redis/client';
 import type { AppOf } from '#shared/quiesce/config';
 import type { Account, Adapter, Ready, Session, State, Tools } from './adapter.ts';
-import { NotThere, redisConnection, Silent } from './redis-connection.ts';
+import { ErrorReply, NotThere, redisConnection, Silent } from './redis-connection.ts';
 import { thatAre, watchFile, worksIn } from './redis-files.ts';
 import { type Counters, countersOf, type Info, nothingWritten, parseInfo, refusal } from './redis-info.ts';
 

@@ -245,7 +245,12 @@ describe.skipIf(lacks !== null)(`Redis (skipped without redis-server and an acco
     // Where nobody listens, nobody is paused.
     await session.release(state);
     const again = await start();
+    await (await stranger())('CLIENT', 'PAUSE', '1500', 'WRITE');
     await expect((await open(again)).release(state)).resolves.toBeUndefined();
+    // Somebody else's pause of the new server is none of ours.
+    const write = again.commit(1);
+    expect(await waits(write, 500)).toBe(true);
+    await write;
     await expect(session.stillHeld(1000)).resolves.toBe(false);
     await expect(session.hold(state, 1000)).rejects.toThrow(/restarted/);
   });
