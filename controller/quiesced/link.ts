@@ -20,7 +20,7 @@ export interface CallLimits {
 
 export interface ChildLink {
   pid: number;
-  /** Rejects with AppSays, or after the child was killed because it did not answer. */
+  /** Rejects with AppSays, or because the child ended, or did not answer: then it is being killed. */
   call<C extends Call>(call: C, data: Calls[C]['data'], limits: CallLimits): Promise<Calls[C]['reply']>;
   /** The groups of its commands that run now. */
   groups(): number[];
@@ -63,11 +63,14 @@ export const startChild = (app: QuiesceApp, { clock, program, say, changed }: Li
   const groups = new Set<number>();
   let lastId = 0;
   let ended: Error | null = null;
+  /** Nothing is asked of it any more. */
+  let useless: Error | null = null;
 
   const gone = new Promise<void>((resolve) => {
     const settle = (error: Error) => {
       if (ended !== null) return;
       ended = error;
+      useless ??= error;
       for (const group of groups) killGroup(group);
       for (const { reject } of waiting.values()) reject(error);
       waiting.clear();
@@ -94,6 +97,7 @@ export const startChild = (app: QuiesceApp, { clock, program, say, changed }: Li
   });
 
   const kill = async (): Promise<void> => {
+    useless ??= new Error('its process is being ended');
     for (const group of groups) killGroup(group);
     if (child.pid !== undefined && ended === null) killGroup(child.pid);
     await waitAtMost(clock, LEFT_BEHIND_MS, gone);
@@ -101,13 +105,14 @@ export const startChild = (app: QuiesceApp, { clock, program, say, changed }: Li
 
   const call = <C extends Call>(name: C, data: Calls[C]['data'], { timeoutMs, silenceMs }: CallLimits) =>
     new Promise<Calls[C]['reply']>((resolve, reject) => {
-      if (ended !== null) return reject(ended);
+      if (useless !== null) return reject(useless);
       const id = ++lastId;
       const giveUp = (why: string) => {
         waiting.delete(id);
         cancelTotal();
         cancelSilence();
-        void kill().finally(() => reject(new Error(why)));
+        reject(new Error(why));
+        void kill();
       };
       const cancelTotal = afterAwake(clock, timeoutMs, () => giveUp(`it took longer than ${seconds(timeoutMs)}`));
       const listen = () =>
@@ -132,7 +137,7 @@ export const startChild = (app: QuiesceApp, { clock, program, say, changed }: Li
     });
 
   const end = async (): Promise<void> => {
-    if (ended !== null) return;
+    if (useless !== null) return void (await waitAtMost(clock, LEFT_BEHIND_MS, gone));
     await call('end', null, { timeoutMs: END_MS }).catch(() => undefined);
     await waitAtMost(clock, END_MS, gone);
     if (ended === null) await kill();
