@@ -16,7 +16,8 @@ import { snapshotsOf } from './volume.ts';
 
 /** The lines around the moment at which the simulator takes its snapshots, of a container and of a virtual machine. */
 const CUT = {
-  lxc: [/^INFO: create storage snapshot/, /^INFO: creating vzdump archive/],
+  // With several volumes it was frozen, and goes on before its archive is begun.
+  lxc: [/^INFO: create storage snapshot/, /^INFO: (resume vm|creating vzdump archive)/],
   qemu: [/^INFO: starting backup via QMP command/, /^INFO: started backup task/],
 } as const;
 
