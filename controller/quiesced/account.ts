@@ -26,7 +26,7 @@ const lookUp = (key: string): Entry | null => {
 
 const entryOf = (account: string | Account): Entry => {
   const found = lookUp(typeof account === 'string' ? account : String(account.uid));
-  if (typeof account !== 'string') return { ...account, home: found?.home ?? '/' };
+  if (typeof account !== 'string') return { ...account, name: account.name ?? found?.name ?? null, home: found?.home ?? '/' };
   if (found === null) throw new Error(`there is no account "${account}" on this system`);
   return found;
 };
