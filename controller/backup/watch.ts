@@ -1,6 +1,6 @@
 /** Reads a running backup by long polls: until its applications may go, and on to its end. */
 import { type Clock, sleep } from '#shared/clock';
-import { atHoldEnd } from '#shared/quiesce/awake';
+import { afterAwake } from '#shared/quiesce/awake';
 import { type BackupStatus, getBackupStatus } from '#shared/wire/backups';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { type ReleaseReason, whyRelease } from './hold.ts';
@@ -47,7 +47,7 @@ export const createWatch = ({ agent, clock }: WatchPorts) => {
     const over = new AbortController();
     const read = reader(AbortSignal.any([signal, over.signal]));
     const heldTooLong = new AbortController();
-    const cancelEnd = atHoldEnd(clock, Math.max(0, holdUntil - clock.monotonic()), () => heldTooLong.abort());
+    const cancelEnd = afterAwake(clock, Math.max(0, holdUntil - clock.monotonic()), () => heldTooLong.abort());
     const tooLong = new Promise<Reading>((resolve) => {
       heldTooLong.signal.addEventListener('abort', () => resolve({ kind: 'time' }));
     });

@@ -1,6 +1,6 @@
 /** One attempt, from `prepare` to the end of its connection: what is made ready, held, looked at and let go. */
 import { type Clock, waitAtMost } from '#shared/clock';
-import { atHoldEnd } from '#shared/quiesce/awake';
+import { afterAwake } from '#shared/quiesce/awake';
 import type { QuiesceApp, QuiesceConfig } from '#shared/quiesce/config';
 import { errorText } from '#shared/quiesce/plain-text';
 import type { CheckedApp, HeldApp, Place, PreparedApp, ReleasedApp, Replies, RequestOf } from '#shared/quiesce/protocol';
@@ -212,7 +212,7 @@ export const createAttempt = ({ clock, readConfig, children, leases, letting, pl
         log.begin();
         const length = leaseMs(config.hold_max, hold_expected_ms);
         until = clock.monotonic() + length;
-        cancelDeadline = atHoldEnd(clock, length, () => letGoHeld('the longest time to hold was reached'));
+        cancelDeadline = afterAwake(clock, length, () => letGoHeld('the longest time to hold was reached'));
         results = await holdAll(these);
         if (flushes) {
           await flushAll(these.filter(isHeld), Math.min(FLUSH_MS, leftMs())).catch((error: unknown) =>

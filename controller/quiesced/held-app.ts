@@ -1,6 +1,6 @@
 /** One application within its child: one step at a time, watched while it is held, and let go by itself when its time is over. */
 import { type Clock, sleep } from '#shared/clock';
-import { atHoldEnd, TICK_MS } from '#shared/quiesce/awake';
+import { afterAwake, TICK_MS } from '#shared/quiesce/awake';
 import { errorText } from '#shared/quiesce/plain-text';
 import type { Session, State } from './adapters/adapter.ts';
 import { createGapWatch } from './gap.ts';
@@ -111,7 +111,7 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
   const hold = async (state: State, left: number): Promise<void> => {
     back = false;
     mine = { state, until: clock.monotonic() + left };
-    cancelDeadline = atHoldEnd(clock, left + MARGIN_MS, () => void letGoAlone('its time is over'));
+    cancelDeadline = afterAwake(clock, left + MARGIN_MS, () => void letGoAlone('its time is over'));
     await inTurn(() => session.hold(state, left));
     if (mine === null || releasing !== null || back) throw new Error('it was let go before it was held');
     held = true;
