@@ -12,7 +12,7 @@ import { compare, stoodStillMs } from './consistency/rows.ts';
 import { type Played, type PlayedApp, play, rowsOf, type Scene } from './consistency/scene.ts';
 import { createWorkplace, lacksVolumes, makeSubvolume, type Workplace } from './consistency/volume.ts';
 
-const SCENE_MS = 120_000;
+const SCENE_MS = 180_000;
 const RESTORE_MS = 60_000;
 const ROOTFS = (vmid: number) => `local-btrfs:${vmid}/vm-${vmid}-disk-0.subvol,size=8G`;
 const VOLUME = (vmid: number, at: string) => `local-btrfs:${vmid}/vm-${vmid}-disk-1.subvol,mp=${at},backup=1,size=8G`;

@@ -42,7 +42,7 @@ export interface Backup {
 
 export type Node = Awaited<ReturnType<typeof startNode>>;
 
-const BACKUP_MS = 45_000;
+const BACKUP_MS = 90_000;
 
 export const startNode = async (scope: Scope, { dir, volumes }: { dir: string; volumes: readonly string[] }) => {
   const host = await startDemoHost({ dir, vmids: [], lineDelayMs: 20 });
