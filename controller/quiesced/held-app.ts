@@ -122,7 +122,8 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
   const check = async (): Promise<Standing> => {
     if (mine !== null && !held) return { stands: false, frozen_ms: null };
     const wasHeld = held;
-    const stood = await stands();
+    // A connection that broke while we were frozen fails, rather than saying no.
+    const stood = await (wasHeld ? stands().catch(() => false) : stands());
     return { stands: stood, frozen_ms: stood || !wasHeld ? null : gaps.endedWithin(clock.monotonic()) };
   };
 

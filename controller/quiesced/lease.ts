@@ -45,6 +45,10 @@ export interface LeaseStore {
   add(apps: readonly LeasedApp[]): Promise<void>;
   /** It is back, or was never touched. Never fails: what stays on disk too long is let go once more at the next start. */
   drop(name: string): void;
+  /** Nothing is written to the disk from now on, unless it is asked for by `add`. */
+  begin(): void;
+  /** What was dropped meanwhile is written. */
+  end(): void;
   /** The processes that a next start has to end first, should this one die. */
   mark(leftovers: Leftovers): Promise<void>;
   /** Resolves when nothing is left to write. */
@@ -93,7 +97,9 @@ export const openLeases = ({ stateDir, runtimeDir, say }: { stateDir: string; ru
     onDisk = wanted;
   };
 
+  let quiet = false;
   const rewrite = (): void => {
+    if (quiet) return;
     inTurn(write).catch((error: unknown) => say(4, `the lease could not be brought up to date: ${errorText(error)}`));
   };
 
@@ -135,6 +141,14 @@ export const openLeases = ({ stateDir, runtimeDir, say }: { stateDir: string; ru
     },
     drop: (name) => {
       if (entries.delete(name)) rewrite();
+    },
+    begin: () => {
+      quiet = true;
+    },
+    end: () => {
+      if (!quiet) return;
+      quiet = false;
+      rewrite();
     },
     mark: (now) => {
       leftovers = now;

@@ -24,6 +24,8 @@ const IDLE_MS = 5000;
 /** A unit's end waits so long for applications that do not come back; its next start goes on with them. */
 const LAST_MS = 60_000;
 
+// A reader of the log that has gone is no reason to die while something is held.
+process.stderr.on('error', () => undefined);
 const log = createLog((text) => void process.stderr.write(text), process.env.JOURNAL_STREAM !== undefined);
 
 const makeParts = ({ config, stateDir, runtimeDir }: Options, version: string, program: LinkPorts['program']) => {
@@ -40,7 +42,17 @@ const makeParts = ({ config, stateDir, runtimeDir }: Options, version: string, p
     letting,
     placesOf,
     flush: createFlush(commandRunner(clock)),
-    log,
+    log: {
+      say,
+      begin: () => {
+        log.begin();
+        leases.begin();
+      },
+      end: () => {
+        log.end();
+        leases.end();
+      },
+    },
     endLeftovers: (leftovers) => endLeftovers(clock, leftovers),
   });
   return { keeper, letting, leases, children };

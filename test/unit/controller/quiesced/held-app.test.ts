@@ -134,6 +134,21 @@ test('a hold that ended in a freeze', async () => {
   expect((await app.check()).frozen_ms).toBeGreaterThanOrEqual(8000);
 });
 
+test('a hold whose connection broke in a freeze', async () => {
+  let breaks = false;
+  const { app, clock } = setup({
+    stillHeld: async () => {
+      if (breaks) throw new Error('the connection has ended');
+      return true;
+    },
+  });
+  await app.hold({}, 60_000);
+  await clock.advance(3000);
+  breaks = true;
+  await clock.freeze(8000);
+  expect((await app.check()).frozen_ms).toBeGreaterThanOrEqual(8000);
+});
+
 test('a hold that ended while awake, before a freeze', async () => {
   let stands = true;
   const { app, clock } = setup({ stillHeld: async () => stands });

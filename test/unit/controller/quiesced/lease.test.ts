@@ -54,6 +54,18 @@ test('what is back is dropped; the last one takes lease and marker with it', asy
   expect([await readdir(join(dir, 'state')), await there(join(dir, 'marker.json'))]).toEqual([[], false]);
 });
 
+test('while it is quiet nothing is dropped from the disk', async () => {
+  const leases = open();
+  await leases.add([leased('a'), leased('b')]);
+  leases.begin();
+  leases.drop('a');
+  await leases.settled();
+  expect((await open().read()).apps.length).toBe(2);
+  leases.end();
+  await leases.settled();
+  expect((await open().read()).apps.map(({ app }) => app.name)).toEqual(['b']);
+});
+
 test('what was found is dropped the same way', async () => {
   await open().add([leased('a')]);
   const next = open();
