@@ -70,7 +70,7 @@ const inContainer = (place: Place, coverage: readonly Included[], mounts: readon
 const isAside = ({ key }: Included): boolean => /^(efidisk|tpmstate|virtiofs)/.test(key);
 
 /** QEMU names a SCSI disk after its key in the machine's configuration. */
-const keyOf = ({ ids }: Disk): string | undefined => /drive-((?:scsi|virtio|sata|ide)\d+)(?!\d)/.exec(ids)?.[1];
+const keyOf = ({ ids }: Disk): string | undefined => /drive-((?:scsi|virtio|sata|ide)\d+)/.exec(ids)?.[1];
 
 /** One that has no such name is known only where there is no other than included ones, and it is no USB, network or loop device. */
 const onDisk = (place: Place, disk: Disk, coverage: readonly Included[]): string => {

@@ -90,7 +90,7 @@ const outcome = (app: Planned, facts: CutFacts, { held, checked, released, error
     provesApp({
       kind: app.kind,
       cut: cutOf(app, facts.oneInstant),
-      held: stands && (wasHeld || atRest),
+      held: wasHeld || atRest,
       ready: app.ready && stands,
     });
   const row = app.kind === null ? null : TABLE[app.kind][cutOf(app, facts.oneInstant)];

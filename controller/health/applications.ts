@@ -3,6 +3,7 @@ import type { AppOutcome } from '../backup/result.ts';
 import { ASK_OPERATOR, type Finding, found } from './finding.ts';
 import { block, row } from './layout.ts';
 import type { Overview } from './overview.ts';
+import { span } from './words.ts';
 
 /** What to do about an application that does not count; empty: nothing. */
 export const NEXT_OF: Record<AppOutcome['code'], string> = {
@@ -37,7 +38,7 @@ export const applicationsBlock = (overview: Overview): string[] =>
       ...apps.flatMap(({ name }) => {
         const app = last.find((one) => one.name === name);
         const away = not_back.find((one) => one.app === name);
-        if (away) return row(name, `NOT BACK for ${seconds(away.since_ms)}: ${away.error}`);
+        if (away) return row(name, `NOT BACK for ${span(Math.round(away.since_ms / 1000))}: ${away.error}`);
         return row(name, app ? outcomeWords(app) : 'not yet part of a backup');
       }),
       ...(lease === null ? [] : row('held now', `${lease.apps.join(', ')}, for ${seconds(lease.left_ms)} at the most`)),

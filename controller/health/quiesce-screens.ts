@@ -4,6 +4,7 @@ import type { Trial, TriedApp } from '../backup/trial.ts';
 import type { QuiescedFailure } from '../ports/quiesced.ts';
 import { heldWords, NEXT_OF } from './applications.ts';
 import { row, wrap } from './layout.ts';
+import { span } from './words.ts';
 
 const NEXT_OF_FAILURE: Partial<Record<QuiescedFailure, string>> = {
   unreachable: 'systemctl start felhom-quiesced.socket',
@@ -74,7 +75,7 @@ export const renderQuiesceStatus = (status: QuiescedStatus): string =>
       status.lease ? `${status.lease.apps.join(', ')}, for ${seconds(status.lease.left_ms)} at the most` : 'nothing',
     ),
     ...status.not_back.flatMap(({ app, error, since_ms }) =>
-      row('NOT BACK', `${app}, for ${seconds(since_ms)}: ${error}; it is tried again for ever`),
+      row('NOT BACK', `${app}, for ${span(Math.round(since_ms / 1000))}: ${error}; it is tried again for ever`),
     ),
     '',
     statusNeedsAttention(status) ? 'Something needs attention.' : 'All is well.',

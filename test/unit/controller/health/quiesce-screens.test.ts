@@ -122,7 +122,7 @@ test('status', () => {
       version               0.1.0
       holds at the most     60.0 s
       held now              notes, for 4.0 s at the most
-      NOT BACK              web, for 61.0 s: exit status 1; it is tried again for ever
+      NOT BACK              web, for 61 seconds: exit status 1; it is tried again for ever
 
     Something needs attention.
     "

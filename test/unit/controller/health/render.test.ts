@@ -509,7 +509,7 @@ test('each application: how it was held, whether it counted, why not, who is not
   );
   expect(under(screen, 'Applications, as of the last backup with the controller')).toEqual([
     '  db                    held for 1.2 s; counts as consistent',
-    '  wiki                  NOT BACK for 90.0 s: exit status 1',
+    '  wiki                  NOT BACK for 90 seconds: exit status 1',
     '  cache                 not held; does NOT count as consistent: it took too long',
     '  new                   not yet part of a backup',
     '  held now              db, for 9.0 s at the most',
