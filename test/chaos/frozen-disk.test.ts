@@ -75,8 +75,9 @@ describe.skipIf(!able)('a frozen disk (skipped without root, loop devices or mkf
     // Whatever happens the disk is thawed before anybody cleans up on it.
     try {
       const world = await makeWorld({ holdMax });
-      later(async () => disk.thaw());
       const controller = world.run();
+      // First of all: a program that waits for the disk cannot be ended.
+      later(async () => disk.thaw());
       await until('requested', () => world.lead.posts.length === 1);
       return { disk, world, controller };
     } finally {
