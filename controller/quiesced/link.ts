@@ -71,7 +71,6 @@ export const startChild = (app: QuiesceApp, { clock, program, say, changed }: Li
       if (ended !== null) return;
       ended = error;
       useless ??= error;
-      for (const group of groups) killGroup(group);
       for (const { reject } of waiting.values()) reject(error);
       waiting.clear();
       resolve();

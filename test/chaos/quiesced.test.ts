@@ -223,11 +223,29 @@ describe('killed', () => {
 
   test('the child: the application is let go at once, and the hold is said to be over', async () => {
     const { world, client } = await held(['a', 'b']);
+    const [log, lease] = [world.log(), await readFile(world.at('state/lease.json'), 'utf8')];
     process.kill(world.childOf('a'), 'SIGKILL');
     await back(world, 'a', 3000);
+    // While b is held, neither a line nor a file is written.
+    await pause(500);
+    expect([world.log(), await readFile(world.at('state/lease.json'), 'utf8')]).toEqual([log, lease]);
     await expect(client.must('check', {})).resolves.toMatchObject({ apps: [{ app: 'a', stands: false }, { stands: true }] });
     expect(world.isRunning('b')).toBe(false);
     await expect(client.must('release', {})).resolves.toMatchObject({ apps: [{ back: true }, { back: true }] });
+  });
+
+  test('the child, in the middle of its command: that is ended too, and what it did is undone', async () => {
+    const world = await worldOfFiles(['a'], { more: { a: { pre: 'sleep 78; touch $D/went-on' } } });
+    await world.run();
+    const client = await world.client();
+    await client.must('prepare', ALL);
+    const holding = client.must('hold', { apps: ['a'], hold_expected_ms: null, flush: false });
+    await until('its command runs', () => world.appLog('a').length === 1);
+    await pause(200);
+    process.kill(world.childOf('a'), 'SIGKILL');
+    await expect(holding).resolves.toMatchObject({ apps: [{ held: false }] });
+    await back(world, 'a', 3000);
+    expect(execFileSync('/bin/sh', ['-c', 'ps -eo args | grep -c "[s]leep 78" || :']).toString().trim()).toBe('0');
   });
 
   test('all of them at once', async () => {

@@ -31,12 +31,18 @@ const checkPrograms = async ({ prepare, pre, check, post }: App): Promise<void> 
 
 const open = async (app: App, { run }: Tools): Promise<Session> => {
   const ends = new AbortController();
-  let pre: Promise<CommandResult> | null = null;
+  let pre: Promise<void> | null = null;
 
   const must = async (step: string, { argv, timeout }: Step): Promise<void> => {
     await checkPrograms(app);
     const result = await run(argv, { timeoutMs: timeout });
     if (!result.ok) throw failure(step, result);
+  };
+  const runPre = async (leftMs: number): Promise<void> => {
+    await checkPrograms(app);
+    if (ends.signal.aborted) throw new Error('pre was given up before it began');
+    const result = await run(app.pre.argv, { timeoutMs: Math.min(app.pre.timeout, leftMs), signal: ends.signal });
+    if (!result.ok) throw failure('pre', result);
   };
   return {
     prepare: async () => {
@@ -47,10 +53,8 @@ const open = async (app: App, { run }: Tools): Promise<Session> => {
     // Whether it runs only its commands know: they have to leave alone what did not run before.
     look: async () => ({}),
     hold: async (_state, leftMs) => {
-      await checkPrograms(app);
-      pre = run(app.pre.argv, { timeoutMs: Math.min(app.pre.timeout, leftMs), signal: ends.signal });
-      const result = await pre;
-      if (!result.ok) throw failure('pre', result);
+      pre = runPre(leftMs);
+      await pre;
     },
     stillHeld: async () => {
       if (app.check === null || pre === null) return true;
@@ -60,7 +64,7 @@ const open = async (app: App, { run }: Tools): Promise<Session> => {
     release: async () => {
       // A pre that still runs is ended first, with its whole group: post undoes also half of it.
       ends.abort();
-      await pre;
+      await pre?.catch(() => undefined);
       await must('post', app.post);
     },
     whereDataLies: async () => (app.data.length === 0 ? null : app.data),
