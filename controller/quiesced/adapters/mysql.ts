@@ -173,17 +173,14 @@ const createSession = (app: AppOf<'mysql'>, { password, monotonic }: Tools, driv
       }
     });
 
+  /** By the server's own word. False: another connection has to find out. */
   const letGo = async (mine: Hold): Promise<boolean> => {
-    if (!mine.connection.open()) return false;
-    const pending = !mine.stands;
+    const stood = mine.stands;
+    mine.over = true;
     mine.stands = false;
-    if (pending) {
-      // It may wait for its lock at this moment, where it does not hear us.
-      await apart((other) => other.ask(`KILL ${mine.connection.id}`, [], 1000), 1000).catch(() => undefined);
-      mine.connection.destroy();
-      return false;
-    }
     try {
+      // One that still waits for its lock does not hear us.
+      if (!stood || !mine.connection.open()) return false;
       await mine.connection.ask('UNLOCK TABLES', [], 1000);
       return true;
     } catch {
@@ -197,11 +194,7 @@ const createSession = (app: AppOf<'mysql'>, { password, monotonic }: Tools, driv
     const name = lockName(state);
     if (name === null) return;
     const mine = hold?.name === name ? hold : null;
-    if (mine !== null) {
-      mine.over = true;
-      // The server's own word on the very connection; else another connection finds out.
-      if (await letGo(mine)) return;
-    }
+    if (mine !== null && (await letGo(mine))) return;
     await proveFree(name).catch((error: unknown) => {
       if (!isNobody(error)) throw error;
     });

@@ -206,7 +206,8 @@ describe.skipIf(lacks !== null)('MariaDB (skipped without its server and an acco
 
     test('behind a long write it gives up within 5 s and says why; other writers wait no longer', async () => {
       const engine = await start();
-      const holder = child(engine);
+      // However much longer the application itself may be held.
+      const holder = child(engine, { hold_timeout: '30s' });
       await holder.prepare();
       const state = await holder.look();
       const busy = await stranger();
