@@ -3,7 +3,7 @@
  * does; and applications that are files: there while they run.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -17,8 +17,14 @@ const ROOT = join(import.meta.dirname, '../..');
 let bundle: string | null = null;
 const bundled = async (): Promise<string> => {
   if (bundle !== null) return bundle;
-  // Within the package, so that drivers are found.
-  const outdir = join(ROOT, `dist/quiesced-${process.pid}`);
+  // Within the package, so that drivers are found. A test process that is killed leaves its own to the next one.
+  const dist = join(ROOT, 'dist');
+  mkdirSync(dist, { recursive: true });
+  for (const name of readdirSync(dist)) {
+    const [, pid] = /^quiesced-(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(dist, name), { recursive: true, force: true });
+  }
+  const outdir = join(dist, `quiesced-${process.pid}`);
   process.once('exit', () => rmSync(outdir, { recursive: true, force: true }));
   await build({
     entryPoints: { main: join(ROOT, 'controller/quiesced/main.ts'), child: join(ROOT, 'controller/quiesced/child.ts') },
