@@ -1,7 +1,7 @@
 /** Where paths lie: links followed, and the mount that each is on. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import { type Mount, mountOf, mountsWithin, parseMountinfo } from '#shared/quiesce/mountinfo';
 import type { Place } from '#shared/quiesce/protocol';
 
 /** A program of its own follows the links: on a dead network file system it hangs, and we do not. */
@@ -21,13 +21,21 @@ const realPaths = (paths: readonly string[]): Promise<string[]> =>
     });
   });
 
-/** @param mountinfo /proc/self/mountinfo */
+const placeOn = ({ point, device, fstype, root }: Mount, path: string): Place => ({
+  path,
+  mount_point: point,
+  device,
+  fstype,
+  root,
+});
+
+/** Each path, and whatever is mounted below it. @param mountinfo /proc/self/mountinfo */
 export const placesIn = (mountinfo: string, paths: readonly string[]): Place[] => {
   const mounts = parseMountinfo(mountinfo);
-  return paths.map((path) => {
+  return paths.flatMap((path) => {
     const mount = mountOf(mounts, path);
     if (mount === undefined) throw new Error(`no mount holds ${path}`);
-    return { path, mount_point: mount.point, device: mount.device, fstype: mount.fstype, root: mount.root };
+    return [placeOn(mount, path), ...mountsWithin(mounts, path).map((below) => placeOn(below, below.point))];
   });
 };
 

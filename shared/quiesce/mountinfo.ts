@@ -37,6 +37,17 @@ export const mountOf = (mounts: readonly Mount[], path: string): Mount | undefin
     .filter(({ point }) => isWithin(path, point))
     .reduce<Mount | undefined>((best, one) => (best && best.point.length > one.point.length ? best : one), undefined);
 
+const WITHOUT_DATA: ReadonlySet<string> = new Set(
+  (
+    'autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs fusectl fuse.lxcfs hugetlbfs iso9660 mqueue nsfs ' +
+    'overlay proc pstore ramfs securityfs squashfs sysfs tmpfs tracefs'
+  ).split(' '),
+);
+
+/** The mounts below a directory that may hold data of their own: not the kernel's, nor what is gone at the next boot anyhow. */
+export const mountsWithin = (mounts: readonly Mount[], directory: string): Mount[] =>
+  mounts.filter((one) => one.point !== directory && isWithin(one.point, directory) && !WITHOUT_DATA.has(one.fstype));
+
 const NETWORK: ReadonlySet<string> = new Set(
   '9p afs ceph cifs davfs fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs glusterfs lustre nfs nfs4 smb3 smbfs'.split(' '),
 );

@@ -123,8 +123,13 @@ const readMoments = (file: string): Moment[] =>
       return { step: step as Moment['step'], atMs: Number(nanoseconds) / 1e6 };
     });
 
-/** `poll` as controller.yaml takes it. With felhom-quiesced beside it, and one application. */
-export const startController = async (scope: Scope, { dir, bootstrap }: BenchHost, poll: string): Promise<RunningController> => {
+/** `poll` as controller.yaml takes it. With felhom-quiesced beside it, one application that notes its times, and `more` of them. */
+export const startController = async (
+  scope: Scope,
+  { dir, bootstrap }: BenchHost,
+  poll: string,
+  more: readonly object[] = [],
+): Promise<RunningController> => {
   const said: string[] = [];
   const note = (line: string) => said.push(line);
   const quiescedDir = join(dir, 'q');
@@ -144,7 +149,7 @@ export const startController = async (scope: Scope, { dir, bootstrap }: BenchHos
     provides,
     data,
   };
-  await startQuiesced(quiescedDir, [app], note, (child) => scope.defer(() => stop(child)));
+  await startQuiesced(quiescedDir, [app, ...more], note, (child) => scope.defer(() => stop(child)));
   const controller = processOf(start('controller', ['run', '--config', config], note), said);
   scope.defer(() => stop(controller.child));
   return { ...controller, moments: () => readMoments(moments) };

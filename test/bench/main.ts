@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Measure } from './measure.ts';
+import { adapters } from './measures/adapters.ts';
 import { connections } from './measures/connections.ts';
 import { due } from './measures/due.ts';
 import { duty } from './measures/duty.ts';
@@ -14,7 +15,7 @@ import { throughput } from './measures/throughput.ts';
 import { document, machine, type Outcome, table } from './report.ts';
 import { createScope, type Scope } from './scope.ts';
 
-const MEASURES: readonly Measure[] = [start, idle, metrics, throughput, connections, release, held, due, duty];
+const MEASURES: readonly Measure[] = [start, idle, metrics, throughput, connections, release, held, adapters, due, duty];
 const FILE = 'bench.json';
 
 const USAGE = `npm run bench -- [options]

@@ -244,16 +244,16 @@ describe('release', () => {
     expect(w.changes()).toEqual(['stop web', 'start web']);
   });
 
-  it.concurrent.for([
-    ['and not started', false],
-    ['and started', true],
-  ])('of one that was made anew under another id %s', async ([_what, start], { w }) => {
-    w.engine.run(web);
-    const { state, heir } = await afterDeath(w, ['web']);
-    w.engine.recreate('web', { start });
-    await heir.release(state);
-    expect(w.up('web')).toBe(true);
-  });
+  it.concurrent.for([['and not started', false] as const, ['and started', true] as const])(
+    'of one that was made anew under another id %s',
+    async ([_what, start], { w }) => {
+      w.engine.run(web);
+      const { state, heir } = await afterDeath(w, ['web']);
+      w.engine.recreate('web', { start });
+      await heir.release(state);
+      expect(w.up('web')).toBe(true);
+    },
+  );
 
   it.concurrent('of one that compose made anew under another name', async ({ w }) => {
     w.engine.run({ name: 'shop_web_1', labels: composeLabels('shop', 'web') });

@@ -39,6 +39,14 @@ test.each([
   expect(placesIn(MOUNTS, [path])).toEqual([{ path, mount_point, device, fstype, root }]);
 });
 
+test('what is mounted below counts too, but for what holds no data of its own', () => {
+  const more = `${MOUNTS}33 30 0:60 / /srv/db/tables rw - nfs4 nas:/tables rw\n34 30 0:61 / /srv/db/run rw - tmpfs tmpfs rw\n`;
+  expect(placesIn(more, ['/srv/db']).map(({ path, mount_point }) => [path, mount_point])).toEqual([
+    ['/srv/db', '/srv'],
+    ['/srv/db/tables', '/srv/db/tables'],
+  ]);
+});
+
 test('links are followed; what is not there is said', async () => {
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'felhom-places-')));
   try {
