@@ -96,6 +96,18 @@ describe('stop', () => {
     expect(w.engine.containers.every(({ spec }) => w.up(spec.name))).toBe(true);
   });
 
+  it.concurrent('one that somebody stops just before is down as well, and comes back', async ({ w }) => {
+    w.engine.run(web);
+    const session = await w.open({ containers: ['web'] });
+    await session.prepare();
+    const state = await session.look();
+    await w.engine.find('web').stop();
+    await session.hold(state, 15_000);
+    expect(await session.stillHeld(9000)).toBe(true);
+    await session.release(state);
+    expect(w.up('web')).toBe(true);
+  });
+
   it.concurrent('only what ran is stopped and started', async ({ w }) => {
     w.engine.run(web);
     w.engine.create({ name: 'never' });
@@ -316,6 +328,7 @@ describe('release', () => {
   it.concurrent.for<[string, Partial<ContainerSpec>]>([
     ['that ends at once', { dies: { code: 1, afterMs: 300 } }],
     ['that keeps ending', { restart: 'always', dies: { code: 1, afterMs: 300 } }],
+    ['that ends, and is up again when it is looked at', { restart: 'always', dies: { code: 1, afterMs: 600 } }],
   ])('one %s after its start is not back', async ([_what, change], { w }) => {
     const container = w.engine.run({ name: 'web' });
     const session = await w.open({ containers: ['web'] });
@@ -323,7 +336,7 @@ describe('release', () => {
     Object.assign(container.spec, change);
     await expect(session.release(state)).rejects.toThrow(/does not stay up|keeps ending/);
     container.spec.dies = null;
-    await wait(600);
+    await wait(1000);
     await session.release(state);
     expect(w.up('web')).toBe(true);
   });
