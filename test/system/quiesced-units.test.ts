@@ -70,169 +70,173 @@ const until = async (what: string, holds: () => Promise<boolean>, ms = 20_000): 
 };
 
 const lacking = lacks();
-describe.skipIf(lacking !== null)(`felhom-quiesced under systemd (skipped without ${lacking})`, { timeout: 90_000 }, () => {
-  let host: NspawnHost;
-  const ctl = (...args: string[]) => host.run(CTL, ...args);
-  const property = async (unit: string, name: string) => (await ctl('show', `--property=${name}`, '--value', unit)).trim();
-  const state = (unit: string) => property(unit, 'ActiveState');
-  const connected = (): Promise<QuiescedClient> => connectQuiesced(`/proc/${host.pid()}/root/run/felhom-quiesced/socket`);
-  const starts = () => readFileSync(join(host.root, 'var/lib/notes.log'), 'utf8').split('\n').length - 1;
-  const leaseLeft = () => existsSync(join(host.root, LEASE));
-  /** Holds for long enough that nothing ends by itself. */
-  const holding = async (): Promise<QuiescedClient> => {
-    const client = await connected();
-    // It may still be looking whether what an earlier test held stays up.
-    await until('it is free', async () => (await client.ask('prepare', { apps: [], within_ms: 60_000 })).ok);
-    const { apps } = await client.must('hold', { apps: ['notes', 'file'], hold_expected_ms: 60_000, flush: false });
-    expect(apps).toMatchObject([{ held: true }, { held: true }]);
-    expect(await state('notes.service')).toBe('inactive');
-    return client;
-  };
-  const back = () =>
-    until('both are back', async () => {
-      const file = await host.try('/usr/bin/test', '-e', '/run/file.running');
-      return (await state('notes.service')) === 'active' && file.code === 0;
+describe.skipIf(lacking !== null)(
+  `felhom-quiesced under systemd (skipped without ${lacking ?? 'root, systemd-nspawn and an overlay'})`,
+  { timeout: 90_000 },
+  () => {
+    let host: NspawnHost;
+    const ctl = (...args: string[]) => host.run(CTL, ...args);
+    const property = async (unit: string, name: string) => (await ctl('show', `--property=${name}`, '--value', unit)).trim();
+    const state = (unit: string) => property(unit, 'ActiveState');
+    const connected = (): Promise<QuiescedClient> => connectQuiesced(`/proc/${host.pid()}/root/run/felhom-quiesced/socket`);
+    const starts = () => readFileSync(join(host.root, 'var/lib/notes.log'), 'utf8').split('\n').length - 1;
+    const leaseLeft = () => existsSync(join(host.root, LEASE));
+    /** Holds for long enough that nothing ends by itself. */
+    const holding = async (): Promise<QuiescedClient> => {
+      const client = await connected();
+      // It may still be looking whether what an earlier test held stays up.
+      await until('it is free', async () => (await client.ask('prepare', { apps: [], within_ms: 60_000 })).ok);
+      const { apps } = await client.must('hold', { apps: ['notes', 'file'], hold_expected_ms: 60_000, flush: false });
+      expect(apps).toMatchObject([{ held: true }, { held: true }]);
+      expect(await state('notes.service')).toBe('inactive');
+      return client;
+    };
+    const back = () =>
+      until('both are back', async () => {
+        const file = await host.try('/usr/bin/test', '-e', '/run/file.running');
+        return (await state('notes.service')) === 'active' && file.code === 0;
+      });
+
+    beforeAll(async () => {
+      host = await bootHost();
+      install(host);
+      await host.run('/usr/bin/systemd-sysusers');
+      await ctl('daemon-reload');
+      await ctl('enable', 'felhom-quiesced.socket', 'felhom-quiesced-boot.service');
+      // This target stands for the usual ones, which would start this machine's own units too.
+      const wants = join(host.root, 'etc/systemd/system/felhom-test.target.wants');
+      mkdirSync(wants);
+      for (const [target, unit] of [
+        ['sockets.target', 'felhom-quiesced.socket'],
+        ['multi-user.target', 'felhom-quiesced-boot.service'],
+      ] as const) {
+        expect(readdirSync(join(host.root, `etc/systemd/system/${target}.wants`))).toContain(unit);
+        symlinkSync(`/usr/lib/systemd/system/${unit}`, join(wants, unit));
+      }
+      await ctl('start', 'felhom-quiesced.socket');
+    });
+    afterAll(() => host.close());
+    beforeEach(async () => {
+      await ctl('start', 'notes.service');
+      await host.run('/usr/bin/touch', '/run/file.running');
     });
 
-  beforeAll(async () => {
-    host = await bootHost();
-    install(host);
-    await host.run('/usr/bin/systemd-sysusers');
-    await ctl('daemon-reload');
-    await ctl('enable', 'felhom-quiesced.socket', 'felhom-quiesced-boot.service');
-    // This target stands for the usual ones, which would start this machine's own units too.
-    const wants = join(host.root, 'etc/systemd/system/felhom-test.target.wants');
-    mkdirSync(wants);
-    for (const [target, unit] of [
-      ['sockets.target', 'felhom-quiesced.socket'],
-      ['multi-user.target', 'felhom-quiesced-boot.service'],
-    ] as const) {
-      expect(readdirSync(join(host.root, `etc/systemd/system/${target}.wants`))).toContain(unit);
-      symlinkSync(`/usr/lib/systemd/system/${unit}`, join(wants, unit));
-    }
-    await ctl('start', 'felhom-quiesced.socket');
-  });
-  afterAll(() => host.close());
-  beforeEach(async () => {
-    await ctl('start', 'notes.service');
-    await host.run('/usr/bin/touch', '/run/file.running');
-  });
+    test('is started by its socket, which root and the group of the controller may use, and nobody else', async () => {
+      expect(await state(SERVICE)).toBe('inactive');
+      expect(await host.run('/usr/bin/stat', '-c', '%a %U %G', '/run/felhom-quiesced/socket')).toBe('660 root felhom\n');
+      const as = (user: string) =>
+        host.try(
+          '/usr/bin/setpriv',
+          `--reuid=${user}`,
+          `--regid=${user === 'felhom' ? user : 'nogroup'}`,
+          '--clear-groups',
+          NODE,
+          MAIN,
+          'status',
+        );
+      const stranger = await as('nobody');
+      expect(stranger.code).not.toBe(0);
+      expect(stranger.stderr).toMatch(/EACCES|may not/i);
+      expect(await state(SERVICE)).toBe('inactive');
+      const controller = await as('felhom');
+      expect(controller).toMatchObject({ code: 0, stderr: '' });
+      expect(controller.stdout).toContain('notes');
+      expect(await state(SERVICE)).toBe('active');
+    });
 
-  test('is started by its socket, which root and the group of the controller may use, and nobody else', async () => {
-    expect(await state(SERVICE)).toBe('inactive');
-    expect(await host.run('/usr/bin/stat', '-c', '%a %U %G', '/run/felhom-quiesced/socket')).toBe('660 root felhom\n');
-    const as = (user: string) =>
-      host.try(
-        '/usr/bin/setpriv',
-        `--reuid=${user}`,
-        `--regid=${user === 'felhom' ? user : 'nogroup'}`,
-        '--clear-groups',
-        NODE,
-        MAIN,
-        'status',
-      );
-    const stranger = await as('nobody');
-    expect(stranger.code).not.toBe(0);
-    expect(stranger.stderr).toMatch(/EACCES|may not/i);
-    expect(await state(SERVICE)).toBe('inactive');
-    const controller = await as('felhom');
-    expect(controller).toMatchObject({ code: 0, stderr: '' });
-    expect(controller.stdout).toContain('notes');
-    expect(await state(SERVICE)).toBe('active');
-  });
+    test('ends when nobody needs it, and the next connection starts it again', async () => {
+      const first = await connected();
+      expect(await first.must('status', {})).toMatchObject({ config_error: '', lease: null });
+      const pid = await property(SERVICE, 'MainPID');
+      await wait(6000);
+      expect(await property(SERVICE, 'MainPID')).toBe(pid);
+      await first.close();
+      await until('it ends', async () => (await state(SERVICE)) === 'inactive');
+      expect(await property(SERVICE, 'Result')).toBe('success');
+      const second = await connected();
+      expect(await second.must('status', {})).toMatchObject({ lease: null });
+      await second.close();
+    });
 
-  test('ends when nobody needs it, and the next connection starts it again', async () => {
-    const first = await connected();
-    expect(await first.must('status', {})).toMatchObject({ config_error: '', lease: null });
-    const pid = await property(SERVICE, 'MainPID');
-    await wait(6000);
-    expect(await property(SERVICE, 'MainPID')).toBe(pid);
-    await first.close();
-    await until('it ends', async () => (await state(SERVICE)) === 'inactive');
-    expect(await property(SERVICE, 'Result')).toBe('success');
-    const second = await connected();
-    expect(await second.must('status', {})).toMatchObject({ lease: null });
-    await second.close();
-  });
+    test('holds, and lets go when the connection ends', async () => {
+      const client = await holding();
+      expect((await client.must('check', {})).apps).toMatchObject([{ stands: true }, { stands: true }]);
+      expect(leaseLeft()).toBe(true);
+      await client.close();
+      await back();
+      await until('the lease is gone', async () => !leaseLeft());
+    });
 
-  test('holds, and lets go when the connection ends', async () => {
-    const client = await holding();
-    expect((await client.must('check', {})).apps).toMatchObject([{ stands: true }, { stands: true }]);
-    expect(leaseLeft()).toBe(true);
-    await client.close();
-    await back();
-    await until('the lease is gone', async () => !leaseLeft());
-  });
+    test('killed with all its children while it holds, it is started again and lets go', async () => {
+      const client = await holding();
+      const pid = await property(SERVICE, 'MainPID');
+      await ctl('kill', '--signal=KILL', '--kill-whom=all', SERVICE);
+      await client.ended;
+      await back();
+      await until('the lease is gone', async () => !leaseLeft());
+      expect(await property(SERVICE, 'MainPID')).not.toBe(pid);
+      await until('it ends', async () => (await state(SERVICE)) === 'inactive');
+    });
 
-  test('killed with all its children while it holds, it is started again and lets go', async () => {
-    const client = await holding();
-    const pid = await property(SERVICE, 'MainPID');
-    await ctl('kill', '--signal=KILL', '--kill-whom=all', SERVICE);
-    await client.ended;
-    await back();
-    await until('the lease is gone', async () => !leaseLeft());
-    expect(await property(SERVICE, 'MainPID')).not.toBe(pid);
-    await until('it ends', async () => (await state(SERVICE)) === 'inactive');
-  });
+    test('stopped and started by hand while it holds, it lets go first', async () => {
+      const client = await holding();
+      await ctl('stop', SERVICE);
+      await client.ended;
+      expect(await state('notes.service')).toBe('active');
+      expect(leaseLeft()).toBe(false);
+    });
 
-  test('stopped and started by hand while it holds, it lets go first', async () => {
-    const client = await holding();
-    await ctl('stop', SERVICE);
-    await client.ended;
-    expect(await state('notes.service')).toBe('active');
-    expect(leaseLeft()).toBe(false);
-  });
+    test('lives in a group of its own: the end of everything of the controller does not touch it', async () => {
+      const run = ['--unit=controller', '--uid=felhom', '--gid=felhom', NODE, '/etc/felhom-test/controller.mjs'];
+      await host.run('/usr/bin/systemd-run', '-q', ...run);
+      await until('it holds', async () => (await state('notes.service')) === 'inactive');
+      const pid = await property(SERVICE, 'MainPID');
+      const pids = (await host.run('/usr/bin/pgrep', '-f', 'controller/quiesced/')).trim().split('\n');
+      expect(pids.length).toBeGreaterThanOrEqual(2);
+      for (const one of pids)
+        expect(await host.run('/bin/cat', `/proc/${one}/cgroup`)).toMatch(/\/system\.slice\/felhom-quiesced\.service$/m);
+      await ctl('kill', '--signal=KILL', '--kill-whom=all', 'controller.service');
+      await back();
+      expect(await property(SERVICE, 'MainPID')).toBe(pid);
+    });
 
-  test('lives in a group of its own: the end of everything of the controller does not touch it', async () => {
-    const run = ['--unit=controller', '--uid=felhom', '--gid=felhom', NODE, '/etc/felhom-test/controller.mjs'];
-    await host.run('/usr/bin/systemd-run', '-q', ...run);
-    await until('it holds', async () => (await state('notes.service')) === 'inactive');
-    const pid = await property(SERVICE, 'MainPID');
-    const pids = (await host.run('/usr/bin/pgrep', '-f', 'controller/quiesced/')).trim().split('\n');
-    expect(pids.length).toBeGreaterThanOrEqual(2);
-    for (const one of pids)
-      expect(await host.run('/bin/cat', `/proc/${one}/cgroup`)).toMatch(/\/system\.slice\/felhom-quiesced\.service$/m);
-    await ctl('kill', '--signal=KILL', '--kill-whom=all', 'controller.service');
-    await back();
-    expect(await property(SERVICE, 'MainPID')).toBe(pid);
-  });
+    test('after a power cut, the next boot starts what was held, and nobody has to ask for it', async () => {
+      const client = await holding();
+      const before = starts();
+      await host.cutPower();
+      await client.ended;
+      expect(leaseLeft()).toBe(true);
+      await host.boot();
+      await back();
+      expect(starts()).toBe(before + 1);
+      await until('the lease is gone', async () => !leaseLeft());
+      await until('it ends', async () => (await state('felhom-quiesced-boot.service')) === 'inactive');
+      expect(await state(SERVICE)).toBe('inactive');
+    });
 
-  test('after a power cut, the next boot starts what was held, and nobody has to ask for it', async () => {
-    const client = await holding();
-    const before = starts();
-    await host.cutPower();
-    await client.ended;
-    expect(leaseLeft()).toBe(true);
-    await host.boot();
-    await back();
-    expect(starts()).toBe(before + 1);
-    await until('the lease is gone', async () => !leaseLeft());
-    await until('it ends', async () => (await state('felhom-quiesced-boot.service')) === 'inactive');
-    expect(await state(SERVICE)).toBe('inactive');
-  });
+    test('a shutdown while it holds starts nothing; the next boot does', async () => {
+      const client = await holding();
+      const before = starts();
+      const begun = performance.now();
+      await host.powerOff();
+      expect(performance.now() - begun).toBeLessThan(20_000);
+      await client.ended;
+      expect(starts()).toBe(before);
+      expect(leaseLeft()).toBe(true);
+      await host.boot();
+      await back();
+      expect(starts()).toBe(before + 1);
+      await until('the lease is gone', async () => !leaseLeft());
+    });
 
-  test('a shutdown while it holds starts nothing; the next boot does', async () => {
-    const client = await holding();
-    const before = starts();
-    const begun = performance.now();
-    await host.powerOff();
-    expect(performance.now() - begun).toBeLessThan(20_000);
-    await client.ended;
-    expect(starts()).toBe(before);
-    expect(leaseLeft()).toBe(true);
-    await host.boot();
-    await back();
-    expect(starts()).toBe(before + 1);
-    await until('the lease is gone', async () => !leaseLeft());
-  });
-
-  test('a boot without a lease starts nothing', async () => {
-    await until('the lease is gone', async () => !leaseLeft());
-    const before = starts();
-    await host.powerOff();
-    await host.boot();
-    expect(await state('felhom-quiesced-boot.service')).toBe('inactive');
-    expect(starts()).toBe(before);
-    expect(await state('notes.service')).toBe('inactive');
-  });
-});
+    test('a boot without a lease starts nothing', async () => {
+      await until('the lease is gone', async () => !leaseLeft());
+      const before = starts();
+      await host.powerOff();
+      await host.boot();
+      expect(await state('felhom-quiesced-boot.service')).toBe('inactive');
+      expect(starts()).toBe(before);
+      expect(await state('notes.service')).toBe('inactive');
+    });
+  },
+);
