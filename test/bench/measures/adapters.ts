@@ -41,7 +41,7 @@ const startEngines = async (scope: Scope, say: (line: string) => void): Promise<
   const socket = join(dir, 'docker.sock');
   const docker = await startEngine(socket);
   scope.defer(() => docker.close());
-  docker.create({ name: 'web', onStop: { code: 0, afterMs: 200 } });
+  docker.run({ name: 'web', onStop: { code: 0, afterMs: 200 }, upperDir: dir });
   say('systemd is left out: this machine was not booted by it');
   return [...entries.flat(), { name: 'docker', adapter: 'docker', containers: ['web'], socket }];
 };
@@ -98,7 +98,7 @@ export const adapters: Measure = {
     const second = await holdAll(host, controller, long, first.job_id);
     return (first.apps ?? []).flatMap(({ app, held, held_ms }): Figure[] => {
       const other = second.apps?.find((one) => one.app === app);
-      if (!held || other?.held !== true) throw new Error(`${app} was not held: ${JSON.stringify([first.apps, second.apps])}`);
+      if (!held || other?.held !== true) throw new Error(`${app} was not held:\n${controller.said.slice(-12).join('\n')}`);
       const seconds = other.held_ms / 1000;
       return [
         { name: `${app} held, copy of ${short} s`, value: held_ms / 1000, unit: 's' },
