@@ -104,6 +104,8 @@ export interface Moment {
 }
 
 export interface RunningController extends AgentProcess {
+  /** The process of felhom-quiesced beside it. */
+  quiescedPid: number;
   /** In the order in which they were written. */
   moments(): Moment[];
 }
@@ -149,10 +151,14 @@ export const startController = async (
     provides,
     data,
   };
-  await startQuiesced(quiescedDir, [app, ...more], note, (child) => scope.defer(() => stop(child)));
+  let quiescedPid = 0;
+  await startQuiesced(quiescedDir, [app, ...more], note, (child) => {
+    quiescedPid = child.pid ?? 0;
+    scope.defer(() => stop(child));
+  });
   const controller = processOf(start('controller', ['run', '--config', config], note), said);
   scope.defer(() => stop(controller.child));
-  return { ...controller, moments: () => readMoments(moments) };
+  return { ...controller, quiescedPid, moments: () => readMoments(moments) };
 };
 
 /** Resolves when `reached` says so; rejects after `timeoutMs`, with what the programs said last. */

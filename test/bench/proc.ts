@@ -13,6 +13,20 @@ export const cpuSeconds = (pid: number): number => {
   return (Number(fields[UTIME]) + Number(fields[STIME])) / TICKS_PER_SECOND;
 };
 
+/** Of the main thread: the processes it started, with their command lines. */
+export const childrenOf = (pid: number): { pid: number; argv: string[] }[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean)
+    .flatMap((text) => {
+      try {
+        return [{ pid: Number(text), argv: readFileSync(`/proc/${text}/cmdline`, 'utf8').split('\0').filter(Boolean) }];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
+    });
+
 /** Resident memory in megabytes of 10^6 bytes. */
 export const residentMegabytes = (pid: number): number => {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];

@@ -12,9 +12,11 @@ import { get } from '../../stranger/client.ts';
 import { atLeast, atMost, type Figure } from '../figure.ts';
 import { type BenchHost, type RunningController, startController, startHost, until } from '../host.ts';
 import type { Measure } from '../measure.ts';
+import { childrenOf, residentMegabytes } from '../proc.ts';
 import type { Scope } from '../scope.ts';
 
 const MAY_DIFFER_SECONDS = 1;
+const CHILD_MEGABYTES = 60;
 /** Holding to the end of the long copy would take so many times as long, at least. */
 const WORTH_WHILE = 100;
 
@@ -55,12 +57,31 @@ interface Status {
 
 const said = async ({ address }: BenchHost): Promise<Status> => get(address, '/backup/status');
 
+/** The most that each application's process ever had, by the application's name; what has ended meanwhile is left out. */
+const noteMemory = (quiescedPid: number, most: Map<string, number>): void => {
+  for (const { pid, argv } of childrenOf(quiescedPid)) {
+    try {
+      const app = argv.at(-1) ?? '';
+      most.set(app, Math.max(most.get(app) ?? 0, residentMegabytes(pid)));
+    } catch {
+      // It has ended.
+    }
+  }
+};
+
 /** One backup until the guest has told how long each was held. Answers that, once it is seen that the copy goes on. */
-const holdAll = async (host: BenchHost, controller: RunningController, copySeconds: number, before: string): Promise<Status> => {
+const holdAll = async (
+  host: BenchHost,
+  controller: RunningController,
+  copySeconds: number,
+  before: string,
+  memory = new Map<string, number>(),
+): Promise<Status> => {
   host.pve.vzdumpFaults.copyMs = copySeconds * 1000;
   let status: Status = { phase: '', job_id: '', error: '', apps: null };
   const told = async () => {
     status = await said(host);
+    noteMemory(controller.quiescedPid, memory);
     if (status.job_id !== before && status.phase === 'failed') throw new Error(`the backup failed: ${status.error}`);
     return status.job_id !== before && status.apps !== null;
   };
@@ -92,7 +113,8 @@ export const adapters: Measure = {
     // The first one finds every program and file cold.
     const cold = await holdAll(host, controller, short, '');
     await ended(host, controller, 60_000);
-    const first = await holdAll(host, controller, short, cold.job_id);
+    const memory = new Map<string, number>();
+    const first = await holdAll(host, controller, short, cold.job_id, memory);
     await ended(host, controller, 60_000);
     say(`now a copy of ${long} s; it is not waited for once everything is let go`);
     const second = await holdAll(host, controller, long, first.job_id);
@@ -108,6 +130,12 @@ export const adapters: Measure = {
           value: Math.abs(seconds - held_ms / 1000),
           unit: 's',
           budget: atMost(MAY_DIFFER_SECONDS),
+        },
+        {
+          name: `${app}: memory of its process`,
+          value: memory.get(app) ?? Number.NaN,
+          unit: 'MB',
+          budget: atMost(CHILD_MEGABYTES),
         },
         {
           name: `${app}: holding to the end would take`,
