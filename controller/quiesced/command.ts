@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { homedir } from 'node:os';
 import type { Readable } from 'node:stream';
-import type { Clock } from '#shared/clock';
+import { type Clock, sleep } from '#shared/clock';
 import { afterAwake } from '#shared/quiesce/awake';
 import { errorText, plainText } from '#shared/quiesce/plain-text';
+import { isGroupGone } from './proc.ts';
 
 export interface CommandResult {
   ok: boolean;
@@ -29,6 +30,8 @@ const MOST_OUTPUT_CHARS = 64 * 1024;
 const DRAIN_MS = 100;
 /** Between SIGTERM and SIGKILL; and as long again for a child that not even that ends. */
 const KILL_AFTER_MS = 2000;
+/** Its group is looked at so often, once the command itself has been ended. */
+const GONE_POLL_MS = 20;
 
 const environment = (): Record<string, string> => ({
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -36,12 +39,11 @@ const environment = (): Record<string, string> => ({
   HOME: homedir(),
 });
 
-/** False when nobody of the group is left. Signal 0 only asks. */
-const signalGroup = (child: ChildProcess, signal: NodeJS.Signals | 0): boolean => {
+const signalGroup = (child: ChildProcess, signal: NodeJS.Signals): void => {
   try {
-    return child.pid !== undefined && process.kill(-child.pid, signal);
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
   } catch {
-    return false;
+    // Nobody of the group is left.
   }
 };
 
@@ -111,9 +113,12 @@ export const commandRunner =
       const stdout = keepOutput(child.stdout);
       let timedOut = false;
       let exited = false;
+      let settled = false;
       let cancelEnd: (() => void) | null = null;
 
       const settle = (code: number | null, why?: string) => {
+        if (settled) return;
+        settled = true;
         cancelTimer();
         cancelEnd?.();
         signal?.removeEventListener('abort', end);
@@ -135,8 +140,13 @@ export const commandRunner =
       child.once('exit', (code) => {
         exited = true;
         if (cancelEnd === null) drain(code);
-        else if (!signalGroup(child, 0)) settle(null);
+        else void whenGroupGone();
       });
+      /** Of those that the signal reached, the others may need a moment longer than the first. */
+      const whenGroupGone = async () => {
+        while (!settled && !(await isGroupGone(child.pid as number))) await sleep(clock, GONE_POLL_MS);
+        settle(null);
+      };
       /** It has ended by itself: its output is read to the end, or for as long as is decent. */
       const drain = (code: number | null) => {
         const cancel = clock.after(DRAIN_MS, () => settle(code));

@@ -1,5 +1,5 @@
 /** Processes by number and start time, so that a number used again is not taken for its former owner. proc_pid_stat(5). */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 
 export interface ProcessId {
   pid: number;
@@ -27,6 +27,20 @@ export const stateOf = async ({ pid, started }: ProcessId): Promise<'gone' | 'st
   const fields = await statOf(pid);
   if (fields === null || fields[19] !== started || fields[0] === 'Z') return 'gone';
   return fields[0] === 'T' || fields[0] === 't' ? 'stopped' : 'runs';
+};
+
+/** Nobody of the group runs any more. Those that have ended may be left for their parent to see for as long as that takes. */
+export const isGroupGone = async (group: number): Promise<boolean> => {
+  try {
+    process.kill(-group, 0);
+  } catch {
+    return true;
+  }
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const stats = await Promise.all(pids.map((pid) => statOf(Number(pid))));
+  // Field 5 is the group; none of its members to be seen (hidepid): not known.
+  const members = stats.filter((fields) => fields?.[2] === String(group));
+  return members.length > 0 && members.every((fields) => fields?.[0] === 'Z');
 };
 
 /** Every process of the group, which cannot refuse it. */

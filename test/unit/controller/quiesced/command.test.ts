@@ -69,6 +69,12 @@ test('a time-out ends the command politely', async () => {
   await expect(sh('sleep 60', { timeoutMs: 100 })).resolves.toMatchObject({ ok: false, timedOut: true });
 });
 
+test('a command that is ended with all it has started is over as soon as they are', async () => {
+  const started = performance.now();
+  await sh('while :; do sleep 0.03; done', { timeoutMs: 200 });
+  expect(performance.now() - started).toBeLessThan(1500);
+});
+
 test('a time-out is a failure, whatever the status says', async () => {
   await expect(sh("trap 'exit 0' TERM; sleep 60 & wait", { timeoutMs: 100 })).resolves.toMatchObject({
     ok: false,
