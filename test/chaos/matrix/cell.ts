@@ -136,6 +136,8 @@ const measure = (guest: Guest, { fault, app, at }: Struck, jobs: readonly Job[],
 const nextWorks = async (guest: Guest): Promise<string[]> => {
   const { agent, holds } = guest;
   const before = agent.jobs.length;
+  // systemd's socket is there all the time; this one only while somebody listens.
+  await until('felhom-quiesced answers again', guest.quiesced.answers, PATIENCE_MS);
   agent.offer();
   await until('the next backup was requested', () => agent.jobs.length > before, PATIENCE_MS);
   holds.sample();
