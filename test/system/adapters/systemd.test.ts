@@ -53,6 +53,9 @@ describe.skipIf(lacking !== null)(
     const SLEEP = '[Service]\nExecStart=/bin/sleep 1000\n';
     const session = (...units: string[]): Promise<Session> => open(units, host.enter);
     const active = async (...units: string[]) => (await host.try(CTL, 'is-active', ...units)).stdout.trim().split('\n');
+    /** A look ends within a second, answered or not; here systemd may be busy for longer with what other tests do. */
+    const stands = (one: Session): Promise<boolean> =>
+      one.stillHeld(9000).catch((error: Error) => (/did not end/.test(error.message) ? stands(one) : Promise.reject(error)));
     const held = async (one: Session) => {
       const ready = await one.prepare();
       const state = await one.look();
@@ -71,7 +74,7 @@ describe.skipIf(lacking !== null)(
       const { ready, state } = await held(one);
       expect(ready).toEqual({ kind: 'systemd', running: true });
       expect(await active(web, db, off)).toEqual(['inactive', 'inactive', 'inactive']);
-      expect(await one.stillHeld(9000)).toBe(true);
+      expect(await stands(one)).toBe(true);
       await one.release(state);
       expect(await active(web, db, off)).toEqual(['active', 'active', 'inactive']);
       expect(await host.run('/bin/cat', `/run/${n}.log`)).toBe('stop web\nstop db\nstart db\nstart web\n');
@@ -82,9 +85,9 @@ describe.skipIf(lacking !== null)(
       const one = await session(`${n}a.service`);
       expect(await one.prepare()).toEqual({ kind: 'systemd', running: false });
       expect(await one.look()).toBeNull();
-      expect(await one.stillHeld(0)).toBe(true);
+      expect(await stands(one)).toBe(true);
       await ctl('start', `${n}a.service`);
-      expect(await one.stillHeld(0)).toBe(false);
+      expect(await stands(one)).toBe(false);
       await one.release(null);
     });
 
@@ -137,7 +140,7 @@ describe.skipIf(lacking !== null)(
       await one.prepare();
       const state = await one.look();
       await expect(one.hold(state, 15_000)).rejects.toThrow(why);
-      expect(await one.stillHeld(9000)).toBe(false);
+      expect(await stands(one)).toBe(false);
       await one.release(state);
       expect(await active(`${n}a.service`)).toEqual(['active']);
     });
@@ -151,9 +154,9 @@ describe.skipIf(lacking !== null)(
       await ctl('start', `${n}all.target`);
       const one = await session(`${n}a.service`);
       const { state } = await held(one);
-      expect(await one.stillHeld(9000)).toBe(true);
+      expect(await stands(one)).toBe(true);
       for (const verb of verbs) await ctl(verb, `${n}a.service`);
-      expect(await one.stillHeld(9000)).toBe(false);
+      expect(await stands(one)).toBe(false);
       await one.release(state);
       expect(await active(`${n}a.service`)).toEqual(['active']);
     });
