@@ -120,7 +120,8 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
   };
 
   const check = async (): Promise<Standing> => {
-    if (mine !== null && !held) return { stands: false, frozen_ms: null };
+    // Let go by itself meanwhile: nothing is held, however well the application looks.
+    if (back || (mine !== null && !held)) return { stands: false, frozen_ms: null };
     const wasHeld = held;
     // A connection that broke while we were frozen fails, rather than saying no.
     const stood = await (wasHeld ? stands().catch(() => false) : stands());

@@ -33,7 +33,8 @@ test('at the end of its time it lets go alone, and says so', async () => {
   await clock.advance(200);
   expect(did).toEqual(['hold', 'release']);
   expect(told).toContainEqual({ say: 'line', priority: 4, text: 'let go by its own process: its time is over' });
-  // Asked afterwards by the main process, it is back already.
+  // The main process, which stood still, asks afterwards: it does not stand, and it is back already.
+  await expect(app.check()).resolves.toEqual({ stands: false, frozen_ms: null });
   await app.release({});
   expect(did).toEqual(['hold', 'release']);
 });
