@@ -52,7 +52,7 @@ const strikeAt = async (guest: Guest, fault: FaultOf, moment: Moment, delayMs: n
   // A command that hangs is ended for the fault's sake, where the attempt cannot go on; but coming back is always let through.
   guest.open('post');
   await guest.writer.commit();
-  if (fault.lets === 'goes-on' || fault.name === 'network cut') guest.open('prepare', 'pre');
+  if (fault.lets === 'goes-on' || fault.commandsGoOn) guest.open('prepare', 'pre');
   return { fault, moment, app, at, over };
 };
 
@@ -169,7 +169,13 @@ export const playCell = async (guest: Guest, fault: FaultOf, moment: Moment, del
   const struck = await strikeAt(guest, fault, moment, delayMs);
   await throughFault(guest, struck, jobsBefore);
   const settledAt = now();
+  // Then there is no way on, and no use in waiting.
+  const [stuck] = guest.holds.holds.filter(({ to }) => to === null);
+  if (stuck)
+    throw new Error(`${stuck.app} is held ${Math.round(settledAt - guest.holds.deadlineOf(stuck))} ms past the deadline`);
   guest.open('prepare', 'pre', 'post');
+  // Told while nobody can act on it: all are back by now, so nothing may be claimed.
+  if (fault.lets === 'deadline' && agent.jobs.length > jobsBefore) agent.point();
   await struck.over();
   await toTheEnd(guest, jobsBefore, startsBefore);
   const jobs = agent.jobs.slice(jobsBefore);

@@ -17,6 +17,8 @@ export interface FaultOf {
    * lease's end at the latest. `goes-on`: nobody, the attempt goes on as if nothing had happened.
    */
   lets: 'all' | 'one' | 'deadline' | 'goes-on';
+  /** The commands that are at work go on; with others they hang, where the attempt does not go on either. */
+  commandsGoOn?: true;
   /** It lasts for so long after the end of the lease, or after its beginning where there is none. */
   lastsMs?: number;
   /** Where it strikes before the lease, none can be made durable, and nothing is held. */
@@ -26,7 +28,8 @@ export interface FaultOf {
 }
 
 const YEARS_10_MS = 10 * 365.25 * 24 * 3_600_000;
-const PAST_DEADLINE_MS = 700;
+/** More than a timer may be late before a program takes it for a freeze (LATE_MS). */
+const PAST_DEADLINE_MS = 2500;
 const isRoot = process.getuid?.() === 0;
 const nothing = (): void => undefined;
 
@@ -78,7 +81,18 @@ const fill = (directory: string): string => {
 
 export const FAULTS: FaultOf[] = [
   { name: 'kill -9, controller', lets: 'all', strike: kill((guest) => [guest.controllerPid()]) },
-  { name: 'kill -9, quiesced', lets: 'all', strike: kill(({ quiesced }) => [quiesced.main()]) },
+  {
+    // Not started again until all are back: its children have nobody to help them.
+    name: 'kill -9, quiesced',
+    lets: 'all',
+    strike: async ({ supervised, killAtOnce, quiesced }) => {
+      supervised.quiesced = false;
+      await killAtOnce([quiesced.main()]);
+      return () => {
+        supervised.quiesced = true;
+      };
+    },
+  },
   { name: 'kill -9, a child', ofChild: true, lets: 'one', strike: kill((guest, app) => [childOf(guest, app)]) },
   {
     name: 'kill -9, both',
@@ -93,6 +107,19 @@ export const FAULTS: FaultOf[] = [
     strike: stop((guest) => guest.controllerPid()),
   },
   { name: 'SIGSTOP, quiesced', lets: 'deadline', lastsMs: PAST_DEADLINE_MS, strike: stop(({ quiesced }) => quiesced.main()) },
+  {
+    // The children let go alone. Then both wake up, and what has been said meanwhile is read.
+    name: 'SIGSTOP, both',
+    lets: 'deadline',
+    lastsMs: PAST_DEADLINE_MS,
+    strike: async ({ controllerPid, quiesced }) => {
+      const pids = [controllerPid(), quiesced.main()];
+      for (const pid of pids) signal(pid, 'SIGSTOP');
+      return () => {
+        for (const pid of pids) signal(pid, 'SIGCONT');
+      };
+    },
+  },
   { name: 'SIGSTOP, a child', ofChild: true, lets: 'deadline', lastsMs: PAST_DEADLINE_MS, strike: stop(childOf) },
   { name: 'memory kill, quiesced', lets: 'all', lacks: lacksMemoryKill, strike: memory(({ quiesced }) => quiesced.main()) },
   { name: 'memory kill, a child', ofChild: true, lets: 'one', lacks: lacksMemoryKill, strike: memory(childOf) },
@@ -112,6 +139,7 @@ export const FAULTS: FaultOf[] = [
   {
     name: 'network cut',
     lets: 'deadline',
+    commandsGoOn: true,
     lastsMs: PAST_DEADLINE_MS,
     strike: async ({ agent }) => {
       agent.cut();

@@ -59,8 +59,9 @@ export const watchHolds = (sampled: Record<string, () => boolean>, leasePath: st
     heldAt,
     /** By then it has to be let go. */
     deadlineOf: ({ app, from }: Hold): number => {
-      const lease = leases.filter((one) => one.app === app && one.at <= from + SEEN_MS).at(-1);
-      return (lease?.at ?? from) + holdMaxMs;
+      const lease = leases.filter((one) => one.app === app && one.at <= from + SEEN_MS).at(-1)?.at ?? from;
+      // Stopped between the lease and the hold: its time begins when it can go on.
+      return (from - lease > holdMaxMs ? from : lease) + holdMaxMs;
     },
     /** Of the lease that there is now; null: there is none. */
     deadline: (): number | null => {
