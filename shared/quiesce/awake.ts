@@ -15,7 +15,7 @@ export const STOOD_STILL_MS = 1000;
 export const afterAwake = (clock: Clock, ms: number, call: () => void): (() => void) => {
   const end = clock.monotonic() + ms;
   let until = end;
-  let cancel = () => undefined as void;
+  let cancel: () => void = () => undefined;
   const wait = () => {
     const asked = clock.monotonic();
     const step = Math.max(0, Math.min(TICK_MS, until - asked));
