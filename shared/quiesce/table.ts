@@ -2,7 +2,6 @@
 import type { Label } from '../label.ts';
 
 export const PROVIDES = ['app', 'filesystem', 'crash'] as const;
-export type Provides = (typeof PROVIDES)[number];
 
 /**
  * `instant`: all data is fixed in one instant (a container's snapshot, a virtual machine whose freeze is proved, or all of an

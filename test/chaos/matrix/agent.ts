@@ -123,4 +123,3 @@ export const leadAgent = async (leaf: Leaf, coverage: Coverage['mounts']) => {
     close: () => server.close(),
   };
 };
-export type LedAgent = Awaited<ReturnType<typeof leadAgent>>;

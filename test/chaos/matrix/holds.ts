@@ -78,4 +78,3 @@ export const watchHolds = (sampled: Record<string, () => boolean>, leasePath: st
     stop: () => clearInterval(timer),
   };
 };
-export type Holds = ReturnType<typeof watchHolds>;
