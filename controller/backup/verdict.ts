@@ -28,10 +28,11 @@ export interface Answers {
 /** The host and felhom-quiesced measure the same freeze, each with its own clock. */
 const SAME_FREEZE_MS = 2000;
 
-/** A hold whose end came during a freeze stood at the cut, if the freeze that the host saw was that long. */
+/** A hold whose end came during a freeze stood at the cut, if the host saw one, and it was that long: a busy guest stalls too. */
 const stood = (checked: CheckedApp | undefined, { frozenMs }: CutFacts): boolean => {
   if (checked === undefined) return false;
-  return checked.stands || (checked.frozen_ms !== null && frozenMs + SAME_FREEZE_MS >= checked.frozen_ms);
+  if (checked.stands) return true;
+  return checked.frozen_ms !== null && frozenMs > 0 && frozenMs + SAME_FREEZE_MS >= checked.frozen_ms;
 };
 
 interface AppFacts {

@@ -70,6 +70,12 @@ test.each<[string, Case, string, boolean]>([
     false,
   ],
   [
+    'its hold ended while a busy guest stalled, and the host froze nothing',
+    { answers: check({ stands: false, frozen_ms: 1600 }) },
+    'hold-lost',
+    false,
+  ],
+  [
     'longer than the host saw',
     { facts: { frozenMs: 40_000 }, answers: check({ stands: false, frozen_ms: 42_100 }) },
     'hold-lost',
