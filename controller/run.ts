@@ -14,7 +14,7 @@ import { lockState } from './ports/lock.ts';
 import { createLog } from './ports/log.ts';
 import { readMounts } from './ports/mounts.ts';
 import { quiescedAt } from './ports/quiesced.ts';
-import { writeResult } from './ports/record.ts';
+import { readResult, writeResult } from './ports/record.ts';
 
 export interface ControllerIo {
   /** Called the moment something happens, also while the log waits. */
@@ -71,6 +71,7 @@ export const startController = async (config: ControllerConfig, io: ControllerIo
     disksBehind,
     clock,
     emit,
+    remembered: async () => (await readResult(config.stateDir))?.apps ?? [],
   });
   const record = (result: Parameters<typeof writeResult>[1]) => writeResult(config.stateDir, result);
   const loop = createBackupLoop({ agent, getReady, clock, quiet: log, emit, record, random }, config);

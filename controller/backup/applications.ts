@@ -1,6 +1,6 @@
 /** The applications of one attempt, through felhom-quiesced: made ready, held, looked at, let go. Nothing here ever rejects. */
 import type { Clock } from '#shared/clock';
-import type { CheckedApp, HeldApp, QuiescedStatus, ReleasedApp, Replies } from '#shared/quiesce/protocol';
+import type { CheckedApp, HeldApp, ReleasedApp, Replies } from '#shared/quiesce/protocol';
 import type { Answered, ConnectQuiesced, Quiesced } from '../ports/quiesced.ts';
 import type { Happening } from './events.ts';
 import { type GuestPorts, lookAround, viewOf } from './guest-view.ts';
@@ -12,10 +12,17 @@ export interface ApplicationPorts extends GuestPorts {
   connect: ConnectQuiesced;
   clock: Clock;
   emit: (event: Happening) => void;
+  /** The applications of the attempt before, by an earlier run of this program too; empty where it is not known. */
+  remembered: () => Promise<readonly Known[]>;
 }
+
+/** An application that nothing else is known of. */
+type Known = Pick<AppOutcome, 'name' | 'adapter'>;
 
 /** What an attempt needs to know before it holds anything. */
 export interface Occasion {
+  /** Whether applications are to be held for it. */
+  hold: boolean;
   /** On the monotonic clock: by then all must be ready and held. */
   lapsesAt: number;
   oneInstant: boolean;
@@ -57,8 +64,8 @@ const CHECK_MS = 2000;
 const RELEASE_MS = 120_000;
 const STATUS_MS = 3000;
 
-/** An attempt without applications. */
-export const nobody = (planned: Planned[] = [], error = ''): Applications => ({
+/** An attempt in which nobody is held. */
+const nobody = (planned: Planned[], error: string): Applications => ({
   intends: planned.map(({ name }) => name),
   held: () => [],
   heldSince: null,
@@ -70,8 +77,8 @@ export const nobody = (planned: Planned[] = [], error = ''): Applications => ({
   close: () => undefined,
 });
 
-/** Known by name only. */
-const unready = ({ name, adapter, hold: policy }: QuiescedStatus['apps'][number], error: string): Planned => ({
+/** An application that could not be asked. */
+const unready = ({ name, adapter }: Known, error: string): Planned => ({
   name,
   adapter,
   kind: null,
@@ -81,17 +88,35 @@ const unready = ({ name, adapter, hold: policy }: QuiescedStatus['apps'][number]
   oneDisk: false,
   covered: false,
   notCovered: '',
-  policy,
+  policy: 'auto',
   hold: false,
 });
 
-export const createApplications = ({ connect, clock, emit, ...guest }: ApplicationPorts) => {
-  /** Nothing is held; whoever can be named is, so that the archive's label says what it lacks. */
+const NOT_WANTED = 'the host asked for this backup without holding any application';
+
+export const createApplications = ({ connect, clock, emit, remembered, ...guest }: ApplicationPorts) => {
+  let known: readonly Known[] | null = null;
+  const remember = (apps: readonly Known[]): void => {
+    known = apps.map(({ name, adapter }) => ({ name, adapter }));
+  };
+
+  /** Whoever can be named is, so that the host learns what the archive lacks: silence would read as "there are none". */
+  const named = async (why: string, error: string): Promise<Applications> => {
+    known ??= await remembered();
+    return nobody(
+      known.map((app) => unready(app, why)),
+      error,
+    );
+  };
+
+  /** Nothing is held. */
   const without = async (quiesced: Quiesced, failure: { code: string; error: string }): Promise<Applications> => {
     emit({ kind: 'quiesced-failed', step: 'prepare', ...failure });
     const status = failure.code === 'cancelled' ? null : await quiesced.call('status', {}, { timeoutMs: STATUS_MS });
     quiesced.close();
-    return nobody(status?.ok ? (status.data.apps ?? []).map((app) => unready(app, failure.error)) : [], failure.error);
+    // Of a quiesce.yaml that cannot be used it knows no application.
+    if (status?.ok && status.data.config_error === '') remember(status.data.apps);
+    return named(failure.error, failure.error);
   };
 
   const hold = async (
@@ -163,10 +188,11 @@ export const createApplications = ({ connect, clock, emit, ...guest }: Applicati
 
   /** Makes all ready while they go on working, then holds those that it helps. */
   const getReady = async (occasion: Occasion, signal: AbortSignal): Promise<Applications> => {
+    if (!occasion.hold) return named(NOT_WANTED, '');
     const connected = await connect(signal);
     if (!connected.ok) {
       emit({ kind: 'quiesced-failed', step: 'connect', code: connected.code, error: connected.error });
-      return nobody([], connected.error);
+      return named(connected.error, connected.error);
     }
     const quiesced = connected.data;
     const began = clock.monotonic();
@@ -178,9 +204,10 @@ export const createApplications = ({ connect, clock, emit, ...guest }: Applicati
       lookAround(guest, signal),
     ]);
     if (!prepared.ok) return without(quiesced, prepared);
+    remember(prepared.data.apps.map(({ app, adapter }) => ({ name: app, adapter })));
     if (prepared.data.apps.length === 0) {
       quiesced.close();
-      return nobody();
+      return nobody([], '');
     }
     const planned = planApps(prepared.data.apps, await viewOf(guest, around, prepared.data.apps), occasion.oneInstant);
     const failed = planned.flatMap(({ name, ready, error }) => (ready ? [] : [{ app: name, error }]));

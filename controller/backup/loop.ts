@@ -3,7 +3,7 @@ import { type Clock, sleep, waitAtMost } from '#shared/clock';
 import { timestamp } from '#shared/ids';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { sentenceOf } from '../ports/agent-error.ts';
-import { type Applications, nobody, type Occasion } from './applications.ts';
+import type { Applications, Occasion } from './applications.ts';
 import type { Happening } from './events.ts';
 import type { ReleaseReason } from './hold.ts';
 import type { Offer } from './offer.ts';
@@ -21,7 +21,7 @@ interface Quiet {
 
 export interface LoopPorts {
   agent: Pick<AgentClient, 'call'>;
-  /** Makes the applications ready, and holds those that it helps. Never rejects. */
+  /** Makes the applications ready, and holds those that it helps, if any is to be held. Never rejects. */
   getReady: (occasion: Occasion, signal: AbortSignal) => Promise<Applications>;
   clock: Clock;
   quiet: Quiet;
@@ -149,7 +149,7 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs }: LoopSettings) => 
 
   const attempt = async (offer: Offer, signal: AbortSignal): Promise<AttemptResult> => {
     const startedAt = clock.now();
-    const apps = offer.hold ? await getReady(offer, signal) : nobody();
+    const apps = await getReady(offer, signal);
     const late = tooLate(apps, offer, signal);
     const course = late === null ? await startHeld(apps, signal) : await startReleased(late, apps, offer, signal);
     const { started, facts, heldMs, released } = course;

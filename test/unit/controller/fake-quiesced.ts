@@ -16,6 +16,8 @@ export const fakeQuiesced = ({ clock, apps, act }: Ports) => {
     apps,
     /** Nobody listens. */
     down: false,
+    /** Why quiesce.yaml cannot be used. */
+    configError: '',
     /** How long an answer takes. */
     takes: {} as Partial<Record<Verb, number>>,
     /** Refusals, one a call. */
@@ -74,7 +76,7 @@ export const fakeQuiesced = ({ clock, apps, act }: Ports) => {
       }),
       status: () => ({
         version: '0',
-        config_error: '',
+        config_error: fake.configError,
         apps: fake.apps.map(({ app, adapter, hold }) => ({ name: app, adapter, hold })),
         hold_max_ms: 60_000,
         lease: null,

@@ -284,6 +284,44 @@ test.each([
   },
 );
 
+const LAST_TIME = { apps: [], remembered: [{ name: 'db', adapter: 'postgres' }] };
+
+test.each<[string, (world: ReturnType<typeof setup>) => void]>([
+  ['nobody listens', ({ quiesced }) => Object.assign(quiesced, { down: true })],
+  [
+    'quiesce.yaml cannot be used',
+    ({ quiesced }) => {
+      quiesced.refuse.prepare = [{ code: 'config', error: 'It is not owned by root.' }];
+      quiesced.configError = 'It is not owned by root.';
+    },
+  ],
+  ['the host wants no hold', ({ agent }) => Object.assign(agent, { offer: { ...offer, hold: false } })],
+])('%s, and this program has just started: the applications of the last backup are named', async (_what, change) => {
+  const world = setup(LAST_TIME);
+  change(world);
+  world.agent.due = true;
+  world.begin();
+  await world.clock.advance(0);
+  expect(world.agent.posts).toMatchObject([{ intends: ['db'] }]);
+  world.agent.tell({ ...POINT, ...DONE });
+  await world.clock.advance(0);
+  expect(world.agent.reports).toMatchObject([{ apps: [{ app: 'db', held: false }] }]);
+  expect(world.results).toMatchObject([{ apps: [{ name: 'db', adapter: 'postgres', ok: false, code: 'not-ready' }] }]);
+});
+
+test('an application that quiesce.yaml no longer names is forgotten', async () => {
+  const world = setup(LAST_TIME);
+  world.agent.due = true;
+  world.begin();
+  await world.clock.advance(0);
+  expect(world.agent.posts).toMatchObject([{ intends: [] }]);
+  world.agent.tell({ ...POINT, ...DONE });
+  world.quiesced.down = true;
+  world.agent.due = true;
+  await world.clock.advance(60_000);
+  expect(world.agent.posts[1]).toMatchObject({ intends: [] });
+});
+
 test('the lease cannot be made durable: nothing is held, what needs no hold counts all the same', async () => {
   const world = setup({ apps: [app('db', { kind: 'postgres' }), app('wiki')] });
   world.quiesced.refuse.hold = [{ code: 'lease', error: 'no space left on device' }];

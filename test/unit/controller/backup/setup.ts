@@ -25,7 +25,7 @@ export const app = (name: string, change: Partial<PreparedApp> = {}): PreparedAp
   ...change,
 });
 
-export const setup = ({ apps = [app('db')] } = {}) => {
+export const setup = ({ apps = [app('db')], remembered = [] as { name: string; adapter: string }[] } = {}) => {
   const clock = manualClock();
   const agent = fakeAgent();
   /** Everything that touched the world, in order. */
@@ -51,6 +51,7 @@ export const setup = ({ apps = [app('db')] } = {}) => {
     disksBehind: async () => null,
     clock,
     emit,
+    remembered: async () => remembered,
   });
   const record = async (result: AttemptResult) => {
     acts.push(isQuiet ? 'record WHILE QUIET' : 'record');
