@@ -15,6 +15,8 @@ export const NEXT_OF: Record<AppOutcome['code'], string> = {
   'not-held': 'felhom-controller quiesce test shows it; journalctl -u felhom-quiesced says more',
   'hold-lost': 'journalctl -u felhom-quiesced says what became of the hold',
   'several-disks': 'put all of its data on one disk, or have it stopped for backups (adapter systemd or docker)',
+  'not-told': `if the next backup says so too, ${ASK_OPERATOR}`,
+  'other-backup': '',
 };
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
@@ -29,17 +31,19 @@ const outcomeWords = (app: AppOutcome): string =>
   app.ok ? `${heldWords(app)}; counts as consistent` : `${heldWords(app)}; does NOT count as consistent: ${app.why}`;
 
 const lastOf = ({ controller }: Overview) => (controller.known ? controller.value.last : null);
+const AT_REST = 'at rest: the guest was shut down for its backup';
 
 export const applicationsBlock = (overview: Overview): string[] =>
   block('Applications, as of the last backup with the controller', overview.quiesced, ({ apps, lease, not_back }) => {
-    const last = lastOf(overview)?.apps ?? [];
+    const last = lastOf(overview);
     return [
       ...(apps.length === 0 ? ['  none is to be held (quiesce.yaml)'] : []),
       ...apps.flatMap(({ name }) => {
-        const app = last.find((one) => one.name === name);
+        const app = last?.apps.find((one) => one.name === name);
         const away = not_back.find((one) => one.app === name);
         if (away) return row(name, `NOT BACK for ${span(Math.round(away.since_ms / 1000))}: ${away.error}`);
-        return row(name, app ? outcomeWords(app) : 'not yet part of a backup');
+        if (!app) return row(name, 'not yet part of a backup');
+        return row(name, last?.label === 'stopped' ? AT_REST : outcomeWords(app));
       }),
       ...(lease === null ? [] : row('held now', `${lease.apps.join(', ')}, for ${seconds(lease.left_ms)} at the most`)),
     ];
@@ -66,13 +70,13 @@ const reachFindings = ({ quiesced }: Overview): Finding[] => {
   return found(true, 'quiesced-unreachable', `How the applications are is not known: ${quiesced.error}`, next);
 };
 
-/** `declared` is as its owner wants it. Without a backup there is nothing to say. */
+/** `declared` is as its owner wants it. Without a backup there is nothing to say; of a guest that was shut down for it all is well. */
 export const applicationFindings = (overview: Overview): Finding[] => {
   const last = lastOf(overview);
   const reach = reachFindings(overview);
   const isConfigured = (name: string) =>
     !overview.quiesced.known || overview.quiesced.value.apps.some((app) => app.name === name);
-  const worse = (last?.outcome === 'done' ? last.apps : []).filter(
+  const worse = (last?.outcome === 'done' && last.label !== 'stopped' ? last.apps : []).filter(
     ({ name, ok, code }) => !ok && code !== 'declared' && isConfigured(name),
   );
   return [

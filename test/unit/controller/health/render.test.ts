@@ -217,6 +217,15 @@ test('what an agent says cannot steer the terminal', () => {
   expect(render(overview)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
 });
 
+test('applications of a guest that was shut down for its backup were at rest, whatever became of the hold', () => {
+  const overview = well();
+  const last = overview.controller.known ? overview.controller.value.last : null;
+  Object.assign(last ?? {}, { label: 'stopped', release: 'stop' });
+  Object.assign(last?.apps[0] ?? {}, { ok: false, code: 'no-point', why: 'it was let go before its data was fixed' });
+  expect(findings(overview)).toEqual([]);
+  expect(render(overview)).toMatch(/db +at rest: the guest was shut down for its backup/);
+});
+
 type WithValues = { [K in keyof Overview]: Overview[K] extends Part<infer T> ? T : Overview[K] };
 
 /** Changes what an overview knows. */
