@@ -1,6 +1,7 @@
 /** The backup loop: ask, make ready, hold, start, wait for the moment the data is fixed, let go, say so, follow to the end. A plain loop, never recursion. */
 import { type Clock, sleep, waitAtMost } from '#shared/clock';
 import { timestamp } from '#shared/ids';
+import type { BackupStatus } from '#shared/wire/backups';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { sentenceOf } from '../ports/agent-error.ts';
 import type { Applications, Occasion } from './applications.ts';
@@ -10,7 +11,7 @@ import type { Offer } from './offer.ts';
 import { createRequests, type Started } from './requests.ts';
 import type { AttemptResult } from './result.ts';
 import { waitMs } from './schedule.ts';
-import { type CutFacts, reportOf } from './verdict.ts';
+import { type CutFacts, counted, reportOf } from './verdict.ts';
 import { createWatch, type Release } from './watch.ts';
 
 /** While it lasts no file is written: log lines wait in memory. */
@@ -54,6 +55,8 @@ interface Course {
   released: Promise<void>;
 }
 type Ending = Pick<AttemptResult, 'outcome' | 'job_id' | 'label' | 'error'>;
+/** With what the host says of a backup that is done. */
+type Followed = Ending & { done?: BackupStatus };
 
 const OUTCOME_WITHOUT_JOB: Partial<Record<ReleaseReason, Ending['outcome']>> = {
   refused: 'refused',
@@ -128,13 +131,13 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs }: LoopSettings) => 
     return { started, ...course };
   };
 
-  const follow = async (started: Started, signal: AbortSignal): Promise<Ending> => {
+  const follow = async (started: Started, signal: AbortSignal): Promise<Followed> => {
     if (started.kind === 'no-job') {
       return { outcome: OUTCOME_WITHOUT_JOB[started.reason] ?? 'unknown', job_id: '', label: null, error: started.error };
     }
     const { job_id } = started.job;
     const status = await watch.untilEnd(job_id, signal);
-    if (status?.phase === 'done') return { outcome: 'done', job_id, label: status.label, error: '' };
+    if (status?.phase === 'done') return { outcome: 'done', job_id, label: status.label, error: '', done: status };
     if (status !== null) return { outcome: 'failed', job_id, label: null, error: status.error };
     if (signal.aborted) return { outcome: 'stopped', job_id, label: null, error: '' };
     return { outcome: 'unknown', job_id, label: null, error: 'The host no longer knows this backup.' };
@@ -154,14 +157,15 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs }: LoopSettings) => 
     const course = late === null ? await startHeld(apps, signal) : await startReleased(late, apps, offer, signal);
     const { started, facts, heldMs, released } = course;
     // The connection is another attempt's as soon as nothing of this one is held: the copy may take hours.
-    const [ending] = await Promise.all([follow(started, signal), released.then(apps.close)]);
+    const [{ done, ...ending }] = await Promise.all([follow(started, signal), released.then(apps.close)]);
+    const outcomes = apps.outcomes(facts);
     return {
       started_at: timestamp(startedAt),
       finished_at: timestamp(clock.now()),
       ...ending,
       release: heldMs === null ? null : facts.reason,
       held_ms: heldMs,
-      apps: apps.outcomes(facts),
+      apps: done ? counted(outcomes, done) : outcomes,
       quiesce_error: apps.error(),
     };
   };

@@ -11,9 +11,20 @@ const OUTCOMES = ['done', 'failed', 'refused', 'lapsed', 'unknown', 'stopped'] a
 
 /**
  * Why an application does not make the archive `app`. `declared`: quiesce.yaml asks for no more. `no-point`: let go before its data
- * was fixed. `hold-lost`: it was held, or ready, and no longer when its data was fixed.
+ * was fixed. `hold-lost`: it was held, or ready, and no longer when its data was fixed. `not-told`: the host never heard how it was. `other-backup`: not of this attempt.
  */
-const WHY_NOT = ['ok', 'not-ready', 'declared', 'not-covered', 'no-point', 'not-held', 'hold-lost', 'several-disks'] as const;
+const WHY_NOT = [
+  'ok',
+  'not-ready',
+  'declared',
+  'not-covered',
+  'no-point',
+  'not-held',
+  'hold-lost',
+  'several-disks',
+  'not-told',
+  'other-backup',
+] as const;
 
 const AppOutcome = Type.Object({
   name: Type.String(),

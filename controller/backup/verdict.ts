@@ -1,7 +1,7 @@
 /** What may be said of each application after the cut, and why not more. Pure: one row a reason, the first that is true counts. */
 import type { CheckedApp, HeldApp, ReleasedApp } from '#shared/quiesce/protocol';
 import { provesApp, TABLE } from '#shared/quiesce/table';
-import type { HeldApp as HeldReport } from '#shared/wire/backups';
+import type { BackupStatus, HeldApp as HeldReport } from '#shared/wire/backups';
 import { RELEASE_REASONS, type ReleaseReason } from './hold.ts';
 import { cutOf, type Planned } from './plan.ts';
 import type { AppOutcome } from './result.ts';
@@ -121,3 +121,14 @@ export const reportOf = ({ name, held, held_ms, consistent, covered }: AppOutcom
   held_ms: held ? Math.max(0, Math.round(held_ms ?? elapsedMs ?? 0)) : 0,
   covered,
 });
+
+/** What the host counts in the end: one that was begun by somebody else asked for nobody, and a report may have been lost. */
+export const counted = (outcomes: AppOutcome[], { intends, apps }: Pick<BackupStatus, 'intends' | 'apps'>): AppOutcome[] =>
+  outcomes.map((one) => {
+    if (!one.ok || apps?.some(({ app, held, covered }) => app === one.name && held && covered)) return one;
+    if (intends.includes(one.name)) return { ...one, ok: false, code: 'not-told', why: NOT_TOLD };
+    return { ...one, ok: false, code: 'other-backup', why: OTHER_BACKUP };
+  });
+
+const NOT_TOLD = 'the host was not told in time that it was consistent';
+const OTHER_BACKUP = 'the host was making a backup already, which was not begun for it';

@@ -52,13 +52,15 @@ const leadAgent = async () => {
     }
     if (url.pathname === '/coverage') return send(response, { vmid: 101, mounts: lead.coverage, age_seconds: 1 });
     if (url.pathname === '/backup/job-1/held') {
-      lead.reports.push(JSON.parse(body));
+      const report = JSON.parse(body) as HeldReport;
+      lead.reports.push(report);
+      lead.status = { ...lead.status, apps: report.apps };
       return send(response, { vmid: 101, job_id: 'job-1' });
     }
     if (url.pathname !== '/backup') return response.writeHead(404).end();
     lead.posts.push(body);
     lead.due = false;
-    lead.tell({ ...idleStatus, phase: 'running', job_id: 'job-1', mode: 'snapshot' });
+    lead.tell({ ...idleStatus, phase: 'running', job_id: 'job-1', mode: 'snapshot', intends: JSON.parse(body).intends });
     return send(response, { vmid: 101, job_id: 'job-1', phase: 'running' }, 202);
   });
   later(() => server.close());

@@ -110,13 +110,15 @@ export const fakeAgent = (): FakeAgent => {
       agent.reports.push({ ...(options.body as HeldReport), job_id: options.params?.job_id ?? '' });
       const failure = agent.reportFailures.shift();
       if (failure) throw failure;
+      agent.status = { ...agent.status, apps: (options.body as HeldReport).apps };
       return { vmid: 101, job_id: options.params?.job_id };
     }
     agent.posts.push(options.body as StartBackup);
     const refusal = agent.refusals.shift();
     if (refusal) throw refusal;
     agent.due = false;
-    agent.tell({ ...idleStatus, phase: 'running', job_id: 'job-1', mode: 'snapshot' });
+    const { intends = [] } = options.body as StartBackup;
+    agent.tell({ ...idleStatus, phase: 'running', job_id: 'job-1', mode: 'snapshot', intends });
     return { vmid: 101, job_id: 'job-1', phase: 'running' };
   };
   const agent: FakeAgent = {

@@ -98,6 +98,22 @@ test('a check that is never answered: let go after two seconds, and nothing is c
   expect(results).toMatchObject([{ apps: [{ ok: false, code: 'hold-lost' }] }]);
 });
 
+test('the host was making another backup already: held and let go, and never said to count', async () => {
+  const { agent, clock, results } = await running();
+  agent.tell({ ...POINT, ...DONE, intends: [] });
+  agent.reportFailures = [new AgentError('held-too-late', 'No.')];
+  await clock.advance(0);
+  expect(results).toMatchObject([{ outcome: 'done', apps: [{ ok: false, code: 'other-backup', held: true }] }]);
+});
+
+test('the host never heard how the applications were: they do not count', async () => {
+  const { agent, clock, results } = await running();
+  agent.tell({ ...POINT, ...DONE });
+  agent.reportFailures = [new AgentError('held-too-late', 'No.')];
+  await clock.advance(0);
+  expect(results).toMatchObject([{ outcome: 'done', apps: [{ ok: false, code: 'not-told' }] }]);
+});
+
 test('an application that takes long to come back keeps no report waiting for long', async () => {
   const { agent, clock, quiesced, events, acts } = await running();
   quiesced.takes.release = 60_000;
