@@ -84,10 +84,14 @@ export const optional =
     value === undefined || value === null ? fallback : reader(value, path, problems);
 
 export const listOf =
-  <T>(reader: Reader<T>, { atLeast = 0 }: { atLeast?: number } = {}): Reader<T[]> =>
+  <T>(reader: Reader<T>, { atLeast = 0, atMost }: { atLeast?: number; atMost?: number } = {}): Reader<T[]> =>
   (value, path, problems) => {
     if (!Array.isArray(value) || value.length < atLeast) {
       problems.push({ path, sentence: atLeast > 0 ? `must be a list with at least ${atLeast} entry` : 'must be a list' });
+      return [];
+    }
+    if (atMost !== undefined && value.length > atMost) {
+      problems.push({ path, sentence: `has ${value.length} entries, and may have ${atMost} at the most` });
       return [];
     }
     return value.map((one, index) => reader(one, `${path}[${index}]`, problems));

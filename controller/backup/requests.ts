@@ -1,7 +1,8 @@
 /** What the agent is asked and told around a backup: whether one is offered, to start it, and how the applications were in it. */
 import { randomUUID } from 'node:crypto';
 import { type Clock, sleep } from '#shared/clock';
-import { type BackupStarted, getBackupDue, type HeldReport, MOST_APPS, reportHeld, startBackup } from '#shared/wire/backups';
+import { MOST_APPS } from '#shared/quiesce/config';
+import { type BackupStarted, getBackupDue, type HeldReport, reportHeld, startBackup } from '#shared/wire/backups';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { AgentError, isUnknownOutcome, sentenceOf } from '../ports/agent-error.ts';
 import type { Happening } from './events.ts';

@@ -16,6 +16,9 @@ import {
 } from '../settings.ts';
 import { PROVIDES } from './table.ts';
 
+/** Of one guest: each of them is named to the host, or an archive could be called `app` without the last ones. */
+export const MOST_APPS = 64;
+
 /** Names an application in logs, answers and on the page. */
 export const appName = text('a name of up to 63 letters, digits, dots, dashes and underscores', (value) =>
   /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(value),
@@ -152,7 +155,7 @@ const uniqueNames =
   };
 
 const quiesceReader = section({
-  apps: optional(uniqueNames(listOf(app)), []),
+  apps: optional(uniqueNames(listOf(app, { atMost: MOST_APPS })), []),
   /** The longest that applications are held, whatever happens. */
   hold_max: optional(duration('1s', '10m'), 60_000),
 });

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { RequestId, Timestamp, Vmid } from '../ids.ts';
 import { Label } from '../label.ts';
+import { MOST_APPS } from '../quiesce/config.ts';
 import { couldNotAsk } from './refusals.ts';
 import { Fraction, nullable } from './values.ts';
 
@@ -44,7 +45,6 @@ export type BackupStarted = TypeOf<typeof BackupStarted>;
 
 /** As quiesce.yaml names an application. */
 export const AppName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' });
-export const MOST_APPS = 64;
 
 export const StartBackup = typed(
   Type.Object({
