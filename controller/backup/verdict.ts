@@ -126,7 +126,7 @@ export const reportOf = ({ name, held, held_ms, consistent, covered }: AppOutcom
 export const counted = (outcomes: AppOutcome[], { intends, apps }: Pick<BackupStatus, 'intends' | 'apps'>): AppOutcome[] =>
   outcomes.map((one) => {
     if (!one.ok || apps?.some(({ app, held, covered }) => app === one.name && held && covered)) return one;
-    if (intends.includes(one.name)) return { ...one, ok: false, code: 'not-told', why: NOT_TOLD };
+    if (intends === undefined || intends.includes(one.name)) return { ...one, ok: false, code: 'not-told', why: NOT_TOLD };
     return { ...one, ok: false, code: 'other-backup', why: OTHER_BACKUP };
   });
 

@@ -1,11 +1,14 @@
 /** Backups: when one is due, starting one, following it. */
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { RequestId, Timestamp, Vmid } from '../ids.ts';
 import { Label } from '../label.ts';
 import { MOST_APPS } from '../quiesce/config.ts';
 import { couldNotAsk } from './refusals.ts';
 import { Fraction, nullable } from './values.ts';
+
+/** An agent without held applications does not say it, and a guest that is updated first still has its backups from that one. */
+const sinceHolds = <S extends TSchema>(schema: S) => Type.Optional(schema);
 
 /** How vzdump treats the guest while it fixes the data. `stop` is also what it says of a guest that was not running. */
 export const BackupMode = Type.Union([Type.Literal('snapshot'), Type.Literal('suspend'), Type.Literal('stop')]);
@@ -24,7 +27,7 @@ export const BackupDue = typed(
     hold_expected_seconds: nullable(Type.Integer()),
     slot_expires_at: nullable(Timestamp),
     /** Whether all of the guest's data will be fixed in one instant, as far as that is known before; null without an offer. */
-    one_instant: nullable(Type.Boolean()),
+    one_instant: sinceHolds(nullable(Type.Boolean())),
   }),
 );
 export type BackupDue = TypeOf<typeof BackupDue>;
@@ -122,11 +125,11 @@ const JOB = {
   warnings: Type.Array(Type.String()),
   label: nullable(Label),
   /** Whether all data was fixed in one instant, as the log proves; null before the consistency point. */
-  one_instant: nullable(Type.Boolean()),
+  one_instant: sinceHolds(nullable(Type.Boolean())),
   /** The applications that were to be consistent. */
-  intends: Type.Array(Type.String()),
+  intends: sinceHolds(Type.Array(Type.String())),
   /** What the guest reported of them; null: nothing yet. */
-  apps: nullable(Type.Array(HeldApp)),
+  apps: sinceHolds(nullable(Type.Array(HeldApp))),
 };
 
 /** A backup as events carry it. */
