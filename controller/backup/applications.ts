@@ -1,10 +1,11 @@
 /** The applications of one attempt, through felhom-quiesced: made ready, held, looked at, let go. Nothing here ever rejects. */
-import type { Clock } from '#shared/clock';
-import type { CheckedApp, HeldApp, ReleasedApp, Replies } from '#shared/quiesce/protocol';
+import { type Clock, sleep } from '#shared/clock';
+import type { CheckedApp, HeldApp, PreparedApp, ReleasedApp, Replies } from '#shared/quiesce/protocol';
 import type { Answered, ConnectQuiesced, Quiesced } from '../ports/quiesced.ts';
+import type { GuestView } from './coverage.ts';
 import type { Happening } from './events.ts';
 import { type GuestPorts, lookAround, viewOf } from './guest-view.ts';
-import { type Planned, planApps } from './plan.ts';
+import { confirmed, type Planned, planApps } from './plan.ts';
 import type { AppOutcome } from './result.ts';
 import { type CutFacts, judge } from './verdict.ts';
 
@@ -42,10 +43,22 @@ export interface Applications {
   check(): Promise<void>;
   /** Asks before it returns its promise, which resolves after the first try of each. Answers who is not back. */
   release(): Promise<ReleasedApp[]>;
+  /** After the cut: whether the backup includes their data as it did when they were made ready. */
+  confirm(): Promise<void>;
   outcomes(facts: CutFacts): AppOutcome[];
   /** Why felhom-quiesced did not do its part; empty where it did. */
   error(): string;
   close(): void;
+}
+
+/** What came of making them ready and holding them. */
+interface Course {
+  planned: Planned[];
+  prepared: readonly PreparedApp[];
+  view: GuestView;
+  answer: Answered<Replies['hold']>;
+  /** On the monotonic clock, the first hold. */
+  since: number;
 }
 
 /** Left of an offer when all are ready: for the hold and for the request. */
@@ -63,6 +76,9 @@ const HOLD_MS = 90_000;
 const CHECK_MS = 2000;
 const RELEASE_MS = 120_000;
 const STATUS_MS = 3000;
+/** An agent that is just being restarted is asked again; the report waits for it. */
+const CONFIRM_MS = 8000;
+const CONFIRM_AGAIN_MS = 1000;
 
 /** An attempt in which nobody is held. */
 const nobody = (planned: Planned[], error: string): Applications => ({
@@ -72,6 +88,7 @@ const nobody = (planned: Planned[], error: string): Applications => ({
   deadline: Number.POSITIVE_INFINITY,
   check: async () => undefined,
   release: async () => [],
+  confirm: async () => undefined,
   outcomes: (facts) => judge(planned, facts, { held: [], checked: [], released: [], error }),
   error: () => error,
   close: () => undefined,
@@ -143,12 +160,19 @@ export const createApplications = ({ connect, clock, emit, remembered, ...guest 
     return answer;
   };
 
-  const applications = (
-    quiesced: Quiesced,
-    planned: Planned[],
-    answer: Answered<Replies['hold']>,
-    since: number,
-  ): Applications => {
+  /** Null: the host does not say what a backup includes. */
+  const lookAgain = async (prepared: readonly PreparedApp[]): Promise<GuestView | null> => {
+    const until = clock.monotonic() + CONFIRM_MS;
+    for (;;) {
+      const around = await lookAround(guest, undefined, Math.max(1, until - clock.monotonic()));
+      if (around.coverage !== null) return viewOf(guest, around, prepared);
+      if (clock.monotonic() + CONFIRM_AGAIN_MS >= until) return null;
+      await sleep(clock, CONFIRM_AGAIN_MS);
+    }
+  };
+
+  const applications = (quiesced: Quiesced, { planned, prepared, view, answer, since }: Course): Applications => {
+    let final = confirmed(planned, prepared, view, null);
     const held: readonly HeldApp[] = answer.ok ? answer.data.apps : [];
     let checked: readonly CheckedApp[] = [];
     let released: readonly ReleasedApp[] = [];
@@ -180,7 +204,10 @@ export const createApplications = ({ connect, clock, emit, remembered, ...guest 
       deadline: isAny && answer.ok ? clock.monotonic() + answer.data.left_ms : Number.POSITIVE_INFINITY,
       check,
       release,
-      outcomes: (facts) => judge(planned, facts, { held, checked, released, error }),
+      confirm: async () => {
+        if (planned.some(({ covered }) => covered)) final = confirmed(planned, prepared, view, await lookAgain(prepared));
+      },
+      outcomes: (facts) => judge(facts.reason === 'point' ? final : planned, facts, { held, checked, released, error }),
       error: () => error,
       close: quiesced.close,
     };
@@ -209,11 +236,13 @@ export const createApplications = ({ connect, clock, emit, remembered, ...guest 
       quiesced.close();
       return nobody([], '');
     }
-    const planned = planApps(prepared.data.apps, await viewOf(guest, around, prepared.data.apps), occasion.oneInstant);
+    const view = await viewOf(guest, around, prepared.data.apps);
+    const planned = planApps(prepared.data.apps, view, occasion.oneInstant);
     const failed = planned.flatMap(({ name, ready, error }) => (ready ? [] : [{ app: name, error }]));
     emit({ kind: 'apps-ready', apps: planned.map(({ name }) => name), failed, ms: Math.round(clock.monotonic() - began) });
     const since = clock.monotonic();
-    return applications(quiesced, planned, await hold(quiesced, planned, occasion, signal), since);
+    const answer = await hold(quiesced, planned, occasion, signal);
+    return applications(quiesced, { planned, prepared: prepared.data.apps, view, answer, since });
   };
 
   return { getReady };

@@ -1,5 +1,5 @@
 /** Whether all data of an application is in a backup: where it lies, joined with what the host says that a backup includes. Pure. */
-import { isWithin, type Mount } from '#shared/quiesce/mountinfo';
+import { isWithin, type Mount, mountOf } from '#shared/quiesce/mountinfo';
 import type { Place } from '#shared/quiesce/protocol';
 import type { Coverage } from '#shared/wire/archives';
 import type { Disk } from '../ports/block-devices.ts';
@@ -102,3 +102,7 @@ export const placeApp = (data: readonly Place[] | null, view: GuestView): Placed
   const isKnown = found.every(({ on }) => on.length > 0);
   return { covered: why === '', why, oneDisk: isKnown && new Set(found.flatMap(({ on }) => on)).size === 1 };
 };
+
+/** Whether each place lies on the same mount as before. */
+export const isAsMounted = (data: readonly Place[], before: readonly Mount[], now: readonly Mount[]): boolean =>
+  data.every(({ path }) => mountOf(before, path)?.id === mountOf(now, path)?.id);

@@ -22,8 +22,12 @@ export interface Surroundings {
   mounts: Mount[];
 }
 
-export const lookAround = async ({ agent, mounts }: GuestPorts, signal?: AbortSignal): Promise<Surroundings> => {
-  const asked = agent.call(getCoverage, { timeoutMs: COVERAGE_MS, ...(signal ? { signal } : {}) }).then(
+export const lookAround = async (
+  { agent, mounts }: Pick<GuestPorts, 'agent' | 'mounts'>,
+  signal?: AbortSignal,
+  timeoutMs = COVERAGE_MS,
+): Promise<Surroundings> => {
+  const asked = agent.call(getCoverage, { timeoutMs, ...(signal ? { signal } : {}) }).then(
     (reply) => ({ coverage: reply.mounts, error: '' }),
     (error: unknown) => ({ coverage: null, error: sentenceOf(error) }),
   );

@@ -96,7 +96,8 @@ export const createBackupLoop = (ports: LoopPorts, { pollMs }: LoopSettings) => 
     });
     const released = apps.release().then((not_back) => emit({ kind: 'released', apps: names, held_ms: heldMs(), not_back }));
     quiet.end();
-    await waitAtMost(clock, REPORT_WITHOUT_MS, released);
+    const looked = release.reason === 'point' ? apps.confirm() : null;
+    await waitAtMost(clock, REPORT_WITHOUT_MS, Promise.all([released, looked]));
     return { facts: factsOf(release), heldMs: since === null ? null : heldMs(), released };
   };
 

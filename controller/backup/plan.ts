@@ -1,7 +1,7 @@
 /** Which applications to hold for a backup: decided from one reading, apart from doing it. Pure. */
 import type { PreparedApp } from '#shared/quiesce/protocol';
 import { type Cut, type Kind, wantsHold } from '#shared/quiesce/table';
-import { type GuestView, placeApp } from './coverage.ts';
+import { type GuestView, isAsMounted, placeApp } from './coverage.ts';
 
 export interface Planned {
   name: string;
@@ -46,4 +46,25 @@ export const planApps = (prepared: readonly PreparedApp[], view: GuestView, oneI
       policy: app.hold,
       hold: isHeld(app, cutOf({ oneDisk }, oneInstant)),
     };
+  });
+
+const NOT_CONFIRMED = 'whether the backup still includes all of its data could not be found out';
+const REMOUNTED = 'something else was mounted where its data lies after it was made ready';
+
+/**
+ * What a backup includes and what is mounted where was looked at minutes before the cut, so it is looked at again after it; what
+ * was not so both times is not claimed. @param now null: it could not be looked at
+ */
+export const confirmed = (
+  planned: readonly Planned[],
+  prepared: readonly PreparedApp[],
+  before: GuestView,
+  now: GuestView | null,
+): Planned[] =>
+  planned.map((app) => {
+    const data = prepared.find((one) => one.app === app.name)?.data ?? [];
+    if (now === null || !app.covered) return { ...app, covered: false, notCovered: app.notCovered || NOT_CONFIRMED };
+    const { why, oneDisk } = placeApp(data, now);
+    const notCovered = isAsMounted(data, before.mounts, now.mounts) ? why : REMOUNTED;
+    return { ...app, covered: notCovered === '', notCovered, oneDisk: app.oneDisk && oneDisk };
   });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AgentError, ownError } from '#controller/ports/agent-error';
 import { idleStatus, offer } from '../fake-agent.ts';
-import { app, place, setup } from './setup.ts';
+import { app, MOUNTS, place, setup } from './setup.ts';
 
 const POINT = { consistency_point_at: '2026-03-01T04:00:01.000Z', one_instant: true };
 const DONE = { phase: 'done', label: 'filesystem', finished_at: '2026-03-01T04:10:00.000Z' } as const;
@@ -392,6 +392,48 @@ test('data outside of the backup is never called covered, however well it was he
   await world.clock.advance(0);
   expect(world.agent.reports).toMatchObject([{ apps: [{ held: true, covered: false }] }]);
   expect(world.results).toMatchObject([{ apps: [{ consistent: true, covered: false, ok: false, code: 'not-covered' }] }]);
+});
+
+test.each<[string, (world: ReturnType<typeof setup>) => void, object]>([
+  [
+    'the host left its volume out after it was made ready',
+    ({ agent }) => {
+      agent.coverage = agent.coverage?.map((one) => ({ ...one, state: 'excluded' as const, reason: 'It is left out.' })) ?? null;
+    },
+    { covered: false, why: expect.stringContaining('It is left out') },
+  ],
+  [
+    'something was mounted over it after it was made ready',
+    ({ world }) => {
+      world.mounts = [...MOUNTS, { ...(MOUNTS[0] as (typeof MOUNTS)[0]), id: '9', parent: '1', device: '0:50', point: '/srv' }];
+    },
+    { covered: false, why: expect.stringContaining('something else was mounted') },
+  ],
+  [
+    'the host does not say it a second time',
+    ({ agent }) => {
+      agent.coverage = null;
+    },
+    { covered: false, why: expect.stringContaining('could not be found out') },
+  ],
+])('data that was in the backup, and %s: not covered', async (_what, change, expected) => {
+  const world = await running();
+  change(world);
+  world.agent.tell({ ...POINT, ...DONE });
+  await world.clock.advance(8000);
+  expect(world.agent.reports).toMatchObject([{ apps: [{ held: true, covered: false }] }]);
+  expect(world.results).toMatchObject([{ apps: [{ code: 'not-covered', ok: false, ...expected }] }]);
+});
+
+test('an agent that restarts at the cut is asked once more what it backs up', async () => {
+  const { agent, clock } = await running();
+  const { coverage } = agent;
+  agent.coverage = null;
+  agent.tell({ ...POINT, ...DONE });
+  await clock.advance(3000);
+  agent.coverage = coverage;
+  await clock.advance(1000);
+  expect(agent.reports).toMatchObject([{ apps: [{ held: true, covered: true }] }]);
 });
 
 test('an agent that does not say what it backs up: held all the same, never called covered', async () => {

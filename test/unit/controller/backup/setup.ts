@@ -34,6 +34,7 @@ export const setup = ({ apps = [app('db')], remembered = [] as { name: string; a
   const results: AttemptResult[] = [];
   const stopping = new AbortController();
   let isQuiet = false;
+  const world = { mounts: MOUNTS };
   const quiesced = fakeQuiesced({ clock, apps, act: (what) => acts.push(what) });
   const emit = (event: Happening) => void events.push(event);
   const quiet = {
@@ -47,7 +48,7 @@ export const setup = ({ apps = [app('db')], remembered = [] as { name: string; a
   const { getReady } = createApplications({
     agent,
     connect: quiesced.connect,
-    mounts: async () => MOUNTS,
+    mounts: async () => world.mounts,
     disksBehind: async () => null,
     clock,
     emit,
@@ -62,6 +63,7 @@ export const setup = ({ apps = [app('db')], remembered = [] as { name: string; a
     clock,
     agent,
     quiesced,
+    world,
     acts,
     events,
     results,
