@@ -14,6 +14,9 @@ export interface GuestPorts {
 }
 
 const COVERAGE_MS = 10_000;
+/** A host that cannot read a guest's configuration says what it knew last; that is no evidence of what a backup takes now. */
+const OLD_SECONDS = 60;
+const TOO_OLD = 'the host cannot read the configuration of this guest just now';
 
 /** Asked while the applications get ready. */
 export interface Surroundings {
@@ -28,7 +31,8 @@ export const lookAround = async (
   timeoutMs = COVERAGE_MS,
 ): Promise<Surroundings> => {
   const asked = agent.call(getCoverage, { timeoutMs, ...(signal ? { signal } : {}) }).then(
-    (reply) => ({ coverage: reply.mounts, error: '' }),
+    ({ mounts: found, age_seconds }) =>
+      age_seconds !== null && age_seconds <= OLD_SECONDS ? { coverage: found, error: '' } : { coverage: null, error: TOO_OLD },
     (error: unknown) => ({ coverage: null, error: sentenceOf(error) }),
   );
   return { ...(await asked), mounts: await mounts() };

@@ -68,6 +68,8 @@ export interface FakeAgent extends Pick<AgentClient, 'call'> {
   reportFailures: Error[];
   /** Null: it cannot be asked. */
   coverage: Coverage['mounts'] | null;
+  /** In seconds. */
+  coverageAge: number | null;
   calls: string[];
   status: BackupStatus;
   /** News: changes the status and answers the polls that wait. */
@@ -104,7 +106,7 @@ export const fakeAgent = (): FakeAgent => {
     if (endpoint.path === '/backup/status') return longPoll(options.query?.after, options.signal);
     if (endpoint.path === '/coverage') {
       if (agent.coverage === null) throw ownError('agent-unreachable');
-      return { vmid: 101, mounts: agent.coverage, age_seconds: 1 };
+      return { vmid: 101, mounts: agent.coverage, age_seconds: agent.coverageAge };
     }
     if (endpoint.path === '/backup/{job_id}/held') {
       agent.reports.push({ ...(options.body as HeldReport), job_id: options.params?.job_id ?? '' });
@@ -131,6 +133,7 @@ export const fakeAgent = (): FakeAgent => {
     reports: [],
     reportFailures: [],
     coverage: [{ key: 'rootfs', storage: 'local', mount_point: '/', state: 'in-backup', reason: '' }],
+    coverageAge: 1,
     calls: [],
     status: idleStatus,
     tell: (change) => {

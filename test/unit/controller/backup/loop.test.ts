@@ -436,6 +436,17 @@ test('an agent that restarts at the cut is asked once more what it backs up', as
   expect(agent.reports).toMatchObject([{ apps: [{ held: true, covered: true }] }]);
 });
 
+test.each([[3600], [null]])('what the host knew of the backup %s seconds ago is no evidence', async (age) => {
+  const world = setup();
+  world.agent.coverageAge = age;
+  world.agent.due = true;
+  world.begin();
+  await world.clock.advance(0);
+  world.agent.tell({ ...POINT, ...DONE });
+  await world.clock.advance(8000);
+  expect(world.results).toMatchObject([{ apps: [{ covered: false, why: expect.stringContaining('cannot read') }] }]);
+});
+
 test('an agent that does not say what it backs up: held all the same, never called covered', async () => {
   const world = setup();
   world.agent.coverage = null;
