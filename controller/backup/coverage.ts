@@ -1,5 +1,5 @@
 /** Whether all data of an application is in a backup: where it lies, joined with what the host says that a backup includes. Pure. */
-import { isWithin, type Mount, mountOf } from '#shared/quiesce/mountinfo';
+import { isWithin, type Mount, mountOf, pathWithin } from '#shared/quiesce/mountinfo';
 import type { Place } from '#shared/quiesce/protocol';
 import type { Coverage } from '#shared/wire/archives';
 import type { Disk } from '../ports/block-devices.ts';
@@ -38,12 +38,9 @@ const leftOut = (path: string, reason: string): string => `${path} is not in the
 const notKnown = (path: string, mountPoint: string): string =>
   `whether the backup includes ${path} is not known (it is on what is mounted at ${mountPoint})`;
 
-const verdict = (path: string, { state, reason }: Included): string => (state === 'in-backup' ? '' : leftOut(path, reason));
+const NESTED = 'It lies in a btrfs subvolume of its own, and the snapshot is made of the one around it.';
 
-const join = (root: string, rest: string): string => (root === '/' ? rest || '/' : `${root}${rest}`);
-/** The path within its file system, whatever was bound where. */
-const within = ({ path, mount_point, root }: Place): string =>
-  join(root, mount_point === '/' ? (path === '/' ? '' : path) : path.slice(mount_point.length));
+const verdict = (path: string, { state, reason }: Included): string => (state === 'in-backup' ? '' : leftOut(path, reason));
 
 /** What the host has mounted there: the lowest, since what the guest mounts over it is another matter. */
 const hostMount = (mounts: readonly Mount[], point: string): Mount | undefined => {
@@ -56,14 +53,15 @@ const hostMount = (mounts: readonly Mount[], point: string): Mount | undefined =
  * what the guest mounted over a volume is not taken for it.
  */
 const inContainer = (place: Place, coverage: readonly Included[], mounts: readonly Mount[]): Found => {
-  const path = within(place);
+  const path = pathWithin({ root: place.root, point: place.mount_point }, place.path);
   const candidates = coverage.flatMap((included) => {
     const mount = included.mount_point === '' ? undefined : hostMount(mounts, included.mount_point);
     return mount && mount.device === place.device && isWithin(path, mount.root) ? [{ included, root: mount.root }] : [];
   });
   const [deepest] = candidates.sort((a, b) => b.root.length - a.root.length);
   if (deepest === undefined) return { on: [], why: notKnown(place.path, place.mount_point) };
-  return { on: [deepest.included.mount_point], why: verdict(place.path, deepest.included) };
+  const why = verdict(place.path, deepest.included) || (place.nested ? leftOut(place.path, NESTED) : '');
+  return { on: [deepest.included.mount_point], why };
 };
 
 /** Not disks that hold a guest's files. */

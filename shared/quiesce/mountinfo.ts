@@ -31,6 +31,12 @@ export const parseMountinfo = (text: string): Mount[] => text.split('\n').flatMa
 export const isWithin = (path: string, directory: string): boolean =>
   directory === '/' ? path.startsWith('/') : path === directory || path.startsWith(`${directory}/`);
 
+const join = (root: string, rest: string): string => (root === '/' ? rest || '/' : `${root}${rest}`);
+
+/** A path within its file system, whatever was bound where. @param point where `root` of the file system is mounted */
+export const pathWithin = ({ root, point }: Pick<Mount, 'root' | 'point'>, path: string): string =>
+  join(root, point === '/' ? (path === '/' ? '' : path) : path.slice(point.length));
+
 /** The mount that a path lies on: the deepest, and of several on one point the last, which covers the others. */
 export const mountOf = (mounts: readonly Mount[], path: string): Mount | undefined =>
   mounts

@@ -37,6 +37,8 @@ export interface Place {
   fstype: string;
   /** Within the file system, for binds. */
   root: string;
+  /** In a btrfs subvolume below the one that is mounted, which a snapshot of that one leaves empty. */
+  nested?: true;
 }
 
 export interface PreparedApp {

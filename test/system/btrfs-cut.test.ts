@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { placesOf } from '#controller/quiesced/places';
 import { takeCut } from '../pve/vzdump/cut.ts';
 
 const run = (program: string, ...args: string[]): string =>
@@ -32,6 +33,29 @@ describe.skipIf(!able)('on a btrfs loop device (skipped without root, btrfs-prog
   });
   afterAll(() => {
     for (const step of undo.reverse()) step();
+  });
+
+  test('data in a subvolume of its own is in no snapshot of the volume, and is found to lie there', async () => {
+    const inner = join(mountPoint, 'root', 'db');
+    run('btrfs', 'subvolume', 'create', inner);
+    mkdirSync(join(inner, 'base'));
+    mkdirSync(join(mountPoint, 'root', 'plain'));
+    run('btrfs', 'subvolume', 'snapshot', join(mountPoint, 'root'), join(mountPoint, 'taken'));
+    expect(readdirSync(join(mountPoint, 'taken', 'db'))).toEqual([]);
+    run('btrfs', 'subvolume', 'delete', join(mountPoint, 'taken'));
+    const volume = join(dir, 'volume');
+    mkdirSync(volume);
+    run('/bin/mount', '--bind', join(mountPoint, 'root'), volume);
+    try {
+      run('/bin/umount', mountPoint);
+      const places = await placesOf([join(volume, 'db', 'base'), join(volume, 'plain')]);
+      expect(places?.map(({ nested }) => nested)).toEqual([true, undefined]);
+    } finally {
+      run('/bin/mount', '-t', 'btrfs', run('/bin/findmnt', '-no', 'SOURCE', volume).replace(/\[.*/, ''), mountPoint);
+      run('/bin/umount', volume);
+      run('btrfs', 'subvolume', 'delete', inner);
+      rmSync(join(mountPoint, 'root', 'plain'), { recursive: true });
+    }
   });
 
   test('a cut of two volumes is made of read-only snapshots, and leaves nothing behind', async () => {

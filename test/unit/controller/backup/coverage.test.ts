@@ -57,6 +57,13 @@ const CONTAINER: GuestView = {
 test.each<[string, Place[] | null, boolean, boolean, string]>([
   ['the root file system', [place('/var/lib/db', '/', '8:1')], true, true, ''],
   ['a volume', [place('/srv/db', '/srv', '8:2')], true, true, ''],
+  [
+    'a btrfs subvolume in a volume',
+    [{ ...place('/srv/db', '/srv', '8:2'), nested: true }],
+    false,
+    true,
+    '/srv/db is not in the backup: It lies in a btrfs subvolume of its own, and the snapshot is made of the one around it',
+  ],
   ['two directories of one volume', [place('/srv/a', '/srv', '8:2'), place('/srv/b', '/srv', '8:2')], true, true, ''],
   ['two volumes', [place('/srv/a', '/srv', '8:2'), place('/var/b', '/', '8:1')], true, false, ''],
   ['a bind mount in the guest of a covered directory', [place('/data/db', '/data', '8:2', '/deep')], true, true, ''],
