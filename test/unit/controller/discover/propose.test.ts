@@ -249,3 +249,12 @@ test('a virtual machine inside and an engine that no unit owns are not covered',
     expect.stringContaining('A virtual machine inside this guest'),
   ]);
 });
+
+test('of more applications than one file may name, the last are for a person to choose from', () => {
+  const files = Array.from({ length: 66 }, (_, index) => sqlite(`/srv/${index}.db`));
+  const processes = [running('one', { files })];
+  expect(names({ processes })).toHaveLength(64);
+  expect(proposalOf({ processes }).uncovered).toEqual([
+    'quiesce.yaml may name 64 applications; 2 more are below as comments, to choose from.',
+  ]);
+});
