@@ -25,6 +25,8 @@ const SAMPLE_MS = 100;
 /** Where there is no such container it may not have been started yet. */
 const ABSENT_MS = 1000;
 const LONG_MS = 20_000;
+/** Each change is told to whoever listens. */
+const TOLD_MS = 500;
 /** Frozen for so long after its task ended it is nobody's snapshot any more. */
 const ABANDONED = { samples: 10, everyMs: 100 };
 
@@ -58,6 +60,8 @@ export const createFreeze = ({ cgroup, isBusy, problems, audit, clock, journal }
         since = null;
         note(total);
       }
+      // The moment that the data is fixed may be told before the next look, and what is held asks then how long it was.
+      if (since !== null && now - since + total >= (run.job().frozenMs ?? 0) + TOLD_MS) note(total + now - since);
       if (since !== null && !told && now - since >= LONG_MS) {
         told = true;
         raise(run.job(), LONG_MS);

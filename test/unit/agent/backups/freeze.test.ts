@@ -61,6 +61,18 @@ describe('measured', () => {
     expect(await agent.peek()).toMatchObject({ phase: 'running', frozen_seconds: 3 });
   });
 
+  test('known when the data is fixed, though that is told before the next look', async () => {
+    const { node, advance, agent } = await begun();
+    node.write(...ONE_VOLUME.slice(0, POINT));
+    node.frozen.set(101, true);
+    await advance(40_000);
+    node.write(...ONE_VOLUME.slice(POINT, POINT + 1));
+    await advance(10);
+    const { consistency_point_at, frozen_seconds } = await agent.peek();
+    expect(consistency_point_at).not.toBeNull();
+    expect(frozen_seconds).toBeGreaterThanOrEqual(39);
+  });
+
   test('a container without a group, and a machine that freezes nothing, have no figure', async () => {
     const all = setup();
     const agent = await all.startAgent();
