@@ -1,5 +1,6 @@
 /** One connection: a line is a request, a line is its answer. When it ends, so does its attempt. */
 import type { Socket } from 'node:net';
+import type { Clock } from '#shared/clock';
 import { errorText } from '#shared/quiesce/plain-text';
 import { type Answer, MOST_LINE_BYTES, type Replies, type Request, readRequest, type Verb } from '#shared/quiesce/protocol';
 import type { Attempt } from './attempt.ts';
@@ -8,6 +9,8 @@ import type { Say } from './log.ts';
 import { Refused } from './refused.ts';
 
 const NEWLINE = 0x0a;
+/** Longer than an attempt is ever silent: nothing may be asked from the moment all are ready until the data is fixed. */
+export const SILENT_MS = 20 * 60_000;
 
 /** Calls with each whole line. `tooLong` is called once, and nothing is read after it. */
 const readLines = (socket: Socket, line: (text: string) => void, tooLong: () => void): void => {
@@ -39,9 +42,15 @@ const idOf = (line: string): number => {
 };
 
 /** @returns a promise that resolves when the connection has ended and its attempt too */
-export const serveConnection = (socket: Socket, keeper: Keeper, say: Say): Promise<void> => {
+export const serveConnection = (socket: Socket, keeper: Keeper, say: Say, clock: Clock): Promise<void> => {
   let attempt: Promise<Attempt> | null = null;
   let closed = false;
+  /** Who has stopped in mid-attempt must not keep all others out for ever. */
+  let cancelEnd = () => undefined as void;
+  const heard = (): void => {
+    cancelEnd();
+    if (!closed) cancelEnd = clock.after(SILENT_MS, () => socket.destroy());
+  };
 
   const send = (answer: Answer): void => {
     if (!closed && socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
@@ -88,17 +97,22 @@ export const serveConnection = (socket: Socket, keeper: Keeper, say: Say): Promi
 
   readLines(
     socket,
-    (line) => void answer(line),
+    (line) => {
+      heard();
+      void answer(line);
+    },
     () => {
       send({ id: 0, ok: false, code: 'invalid', error: `a line may have ${MOST_LINE_BYTES} bytes` });
       socket.destroySoon();
     },
   );
 
+  heard();
   return new Promise((resolve) => {
     const end = async () => {
       if (closed) return;
       closed = true;
+      cancelEnd();
       socket.destroy();
       const begun = await attempt?.catch(() => null);
       await begun?.end();

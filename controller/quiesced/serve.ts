@@ -88,7 +88,7 @@ export const serve = async (options: Options, socket: number | string, { version
   const open = new Set<{ destroy(): void }>();
   let lastUse = clock.monotonic();
   const server = createServer((connection) => {
-    const served = serveConnection(connection, keeper, log.say);
+    const served = serveConnection(connection, keeper, log.say, clock);
     connections.add(served);
     open.add(connection);
     void served.then(() => {
