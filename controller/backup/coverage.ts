@@ -60,7 +60,8 @@ const inContainer = (place: Place, coverage: readonly Included[], mounts: readon
   });
   const [deepest] = candidates.sort((a, b) => b.root.length - a.root.length);
   if (deepest === undefined) return { on: [], why: notKnown(place.path, place.mount_point) };
-  const why = verdict(place.path, deepest.included) || (place.nested ? leftOut(place.path, NESTED) : '');
+  const isNested = place.subvolume_at?.includes(deepest.included.mount_point) === false;
+  const why = verdict(place.path, deepest.included) || (isNested ? leftOut(place.path, NESTED) : '');
   return { on: [deepest.included.mount_point], why };
 };
 

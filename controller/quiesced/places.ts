@@ -1,7 +1,7 @@
 /** Where paths lie: links followed, and the mount that each is on. */
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
-import { isWithin, type Mount, mountOf, mountsWithin, parseMountinfo, pathWithin } from '#shared/quiesce/mountinfo';
+import { type Mount, mountOf, mountsWithin, parseMountinfo } from '#shared/quiesce/mountinfo';
 import type { Place } from '#shared/quiesce/protocol';
 
 /** A program of its own follows the links: on a dead network file system it hangs, and we do not. */
@@ -39,22 +39,18 @@ export const placesIn = (mountinfo: string, paths: readonly string[]): Place[] =
   });
 };
 
-/** All subvolumes of a btrfs have one number in mountinfo, and each its own in stat(2). What cannot be told is nested. */
-const isNested = async (mounts: readonly Mount[], { path, mount_point, device, root }: Place): Promise<boolean> => {
-  const within = pathWithin({ root, point: mount_point }, path);
-  const [volume] = mounts
-    .filter((one) => one.device === device && isWithin(within, one.root))
-    .sort((a, b) => a.root.length - b.root.length);
-  const [own, around] = await Promise.all([path, volume?.point ?? ''].map((one) => stat(one).catch(() => null)));
-  return own?.dev === undefined || own.dev !== around?.dev;
+/** All subvolumes of a btrfs have one number in mountinfo, and each its own in stat(2). */
+const subvolumeAt = async (mounts: readonly Mount[], { path, device }: Place): Promise<string[]> => {
+  const points = [...new Set(mounts.filter((one) => one.device === device).map(({ point }) => point))];
+  const [own, ...others] = await Promise.all([path, ...points].map((one) => stat(one).catch(() => null)));
+  return points.filter((_, index) => own && others[index]?.dev === own.dev);
 };
 
-const withNested = (mountinfo: string, places: readonly Place[]): Promise<Place[]> =>
+const withSubvolumes = (mountinfo: string, places: readonly Place[]): Promise<Place[]> =>
   Promise.all(
-    places.map(async (place) => {
-      const nested = place.fstype === 'btrfs' && (await isNested(parseMountinfo(mountinfo), place));
-      return nested ? { ...place, nested } : place;
-    }),
+    places.map(async (place) =>
+      place.fstype === 'btrfs' ? { ...place, subvolume_at: await subvolumeAt(parseMountinfo(mountinfo), place) } : place,
+    ),
   );
 
 /** Null for null: not known. Rejects where one of them is not there. */
@@ -62,5 +58,5 @@ export const placesOf = async (paths: readonly string[] | null): Promise<Place[]
   if (paths === null) return null;
   if (paths.length === 0) return [];
   const mountinfo = await readFile('/proc/self/mountinfo', 'utf8');
-  return withNested(mountinfo, placesIn(mountinfo, [...new Set(await realPaths(paths))]));
+  return withSubvolumes(mountinfo, placesIn(mountinfo, [...new Set(await realPaths(paths))]));
 };

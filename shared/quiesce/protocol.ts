@@ -37,8 +37,8 @@ export interface Place {
   fstype: string;
   /** Within the file system, for binds. */
   root: string;
-  /** In a btrfs subvolume below the one that is mounted, which a snapshot of that one leaves empty. */
-  nested?: true;
+  /** Of btrfs: where the subvolume that it is in is mounted, or a part of that. A snapshot of another one leaves it empty. */
+  subvolume_at?: string[];
 }
 
 export interface PreparedApp {

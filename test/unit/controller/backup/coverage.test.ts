@@ -57,9 +57,10 @@ const CONTAINER: GuestView = {
 test.each<[string, Place[] | null, boolean, boolean, string]>([
   ['the root file system', [place('/var/lib/db', '/', '8:1')], true, true, ''],
   ['a volume', [place('/srv/db', '/srv', '8:2')], true, true, ''],
+  ['a btrfs volume', [{ ...place('/srv/db', '/srv', '8:2'), subvolume_at: ['/dev/shm/x', '/srv'] }], true, true, ''],
   [
     'a btrfs subvolume in a volume',
-    [{ ...place('/srv/db', '/srv', '8:2'), nested: true }],
+    [{ ...place('/srv/db', '/srv', '8:2'), subvolume_at: ['/elsewhere'] }],
     false,
     true,
     '/srv/db is not in the backup: It lies in a btrfs subvolume of its own, and the snapshot is made of the one around it',
