@@ -20,6 +20,7 @@ export type Started = { kind: 'job'; job: BackupStarted } | { kind: 'no-job'; re
 
 const RETRY_START_MS = 1000;
 const RETRY_REPORT_MS = 1000;
+const REPORT_TRY_MS = 10_000;
 
 const codeOf = (error: unknown): string => (error instanceof AgentError ? error.code : 'internal');
 
@@ -71,12 +72,12 @@ export const createRequests = ({ agent, clock, emit }: RequestPorts) => {
     return { kind: 'no-job', reason: signal.aborted ? 'stopping' : 'agent-gone', error: sentenceOf(error) };
   };
 
-  /** Says it until the agent has answered, whatever it answers. */
+  /** Says it until the agent has answered, whatever it answers; once also where this program is stopping. */
   const report = async (job_id: string, body: HeldReport, until: number, signal: AbortSignal): Promise<void> => {
     let error: unknown = null;
     do {
       try {
-        await agent.call(reportHeld, { params: { job_id }, body, signal });
+        await agent.call(reportHeld, { params: { job_id }, body, timeoutMs: REPORT_TRY_MS });
         return emit({ kind: 'held-reported', apps: body.apps.length });
       } catch (thrown) {
         error = thrown;

@@ -101,6 +101,7 @@ export const fakeAgent = (): FakeAgent => {
   const answer = async (endpoint: AnyEndpoint, options: Options) => {
     agent.calls.push(`${endpoint.method} ${endpoint.path}`);
     if (agent.down) throw agent.down;
+    if (options.signal?.aborted) throw ownError('cancelled');
     if (agent.hostTime) options.onHostTime?.(agent.hostTime());
     if (endpoint.path === '/backup/due') return agent.due ? agent.offer : notDue;
     if (endpoint.path === '/backup/status') return longPoll(options.query?.after, options.signal);

@@ -579,6 +579,16 @@ test('a request whose fate is unknown is sent again under the same id', async ()
   expect(world.releases()).toMatchObject([{ reason: 'point' }]);
 });
 
+test('stopped while it lets go after the cut: the host is told all the same', async () => {
+  const { agent, clock, quiesced, stop } = await running();
+  quiesced.takes.release = 5000;
+  agent.tell(POINT);
+  await clock.advance(1000);
+  stop();
+  await clock.advance(4000);
+  expect(agent.reports).toMatchObject([{ apps: [{ app: 'db', held: true, covered: true }] }]);
+});
+
 test('stopped in mid-hold: lets go, then ends', async () => {
   const world = setup();
   world.agent.due = true;
