@@ -52,6 +52,8 @@ test('kill -9 while it holds: let go at once, by felhom-quiesced', async () => {
   await until('back', () => world.isRunning(), 5000);
   expect(Date.now() - since).toBeLessThan(2000);
   await controller.exit;
+  // It says so after it runs again.
+  await until('post', () => world.appLog().length > 1);
   expect(world.appLog()).toEqual(['pre', 'post']);
 });
 
