@@ -81,5 +81,6 @@ process.on('disconnect', () => {
   void (held?.letGoAlone('felhom-quiesced has gone') ?? Promise.resolve()).then(end).finally(() => process.exit(0));
 });
 
-// The whole unit is asked to stop: the main process leads, and a child that ended first would let nothing go.
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+// The whole unit is asked to stop: the main process leads, and a child that ended first would let nothing go. And SIGUSR1, which the
+// application's account may send, would have Node open its debugger to everybody on this machine.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => undefined);

@@ -3,9 +3,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { type Clock, waitAtMost } from '#shared/clock';
 import { afterAwake } from '#shared/quiesce/awake';
 import type { QuiesceApp } from '#shared/quiesce/config';
+import { plainText } from '#shared/quiesce/plain-text';
 import type { Call, Calls, FromChild } from './ipc.ts';
 import type { Say } from './log.ts';
-import { killGroup } from './proc.ts';
+import { killGroup, leadsGroupUnder } from './proc.ts';
 
 /** It says so itself: the application answered, with a refusal. Any other error means the child is of no use any more. */
 export class AppSays extends Error {
@@ -82,10 +83,11 @@ export const startChild = (app: QuiesceApp, { clock, program, say, changed }: Li
 
   child.on('message', (message: FromChild) => {
     for (const { heard } of waiting.values()) heard();
-    if (message.say === 'line') say(message.priority, `${app.name}: ${message.text}`);
+    if (message.say === 'line') say(message.priority, `${app.name}: ${plainText(message.text)}`);
     if (message.say === 'group') {
-      if (message.runs) groups.add(message.group);
-      else groups.delete(message.group);
+      // The child has another account than we: nobody's processes but its own are ended on its word.
+      if (!message.runs) groups.delete(message.group);
+      else if (leadsGroupUnder(message.group, child.pid ?? 0)) groups.add(message.group);
       changed();
     }
     if (message.say !== 'reply') return;

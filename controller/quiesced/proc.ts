@@ -1,4 +1,5 @@
 /** Processes by number and start time, so that a number used again is not taken for its former owner. proc_pid_stat(5). */
+import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 
 export interface ProcessId {
@@ -7,13 +8,27 @@ export interface ProcessId {
   started: string;
 }
 
-/** The fields after the name, which may hold blanks and brackets; null when there is no such process. */
+const statPath = (pid: number): string => `/proc/${pid}/stat`;
+
+/** After the name, which may hold blanks and brackets. */
+const fieldsOf = (text: string): string[] => text.slice(text.lastIndexOf(')') + 2).split(' ');
+
+/** Null when there is no such process. */
 const statOf = async (pid: number): Promise<string[] | null> => {
   try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fieldsOf(await readFile(statPath(pid), 'utf8'));
   } catch {
     return null;
+  }
+};
+
+/** Whether it leads a process group of its own, and that process has started it. At once: nothing may change meanwhile. */
+export const leadsGroupUnder = (pid: number, parent: number): boolean => {
+  try {
+    const [, itsParent, group] = fieldsOf(readFileSync(statPath(pid), 'utf8'));
+    return Number(itsParent) === parent && Number(group) === pid;
+  } catch {
+    return false;
   }
 };
 

@@ -268,6 +268,15 @@ describe('killed', () => {
   });
 });
 
+test('a signal that would open the debugger of a child, which the application may send it, opens none', async () => {
+  const { world, client } = await held(['a']);
+  process.kill(world.childOf('a'), 'SIGUSR1');
+  await expect(client.must('check', {})).resolves.toMatchObject({ apps: [{ stands: true }] });
+  await client.must('release', {});
+  await until('the log says it', () => world.log().includes('a: back'));
+  expect(world.log()).not.toContain('Debugger listening');
+});
+
 describe('stopped past the deadline', () => {
   test('the main process: the child lets go in time', async () => {
     const { world } = await held(['a'], { holdMax: '2s' });
