@@ -41,6 +41,8 @@ export interface Unit {
   invocation: string;
   /** All that changes when it is started or stopped. */
   stamp: string;
+  /** It is down, and systemd does not know since when: it forgets units that nothing refers to as soon as they are down. */
+  forgotten: boolean;
   /** Processes of it are left (KillMode=process); of one that is down, nothing else keeps its control group. */
   populated: boolean;
   /** Whatever starts it again by itself: sockets, timers, paths, and units that uphold it. */
@@ -76,6 +78,7 @@ const parseOne = (block: string): Unit => {
       text('InactiveEnterTimestampMonotonic'),
       text('NRestarts'),
     ].join(' '),
+    forgotten: text('ActiveState') === 'inactive' && ['', '0'].includes(text('InactiveEnterTimestampMonotonic')),
     populated: text('ControlGroup') !== '',
     revivedBy: list('TriggeredBy', 'UpheldBy'),
     triggers: list('Triggers'),

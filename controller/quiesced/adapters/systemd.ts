@@ -1,4 +1,5 @@
 /** Units of this system's systemd, stopped for the cut and started again. */
+import { randomUUID } from 'node:crypto';
 import { type Clock, sleep } from '#shared/clock';
 import type { AppOf } from '#shared/quiesce/config';
 import { errorText } from '#shared/quiesce/plain-text';
@@ -7,6 +8,7 @@ import type { Adapter, Session, State, Tools } from './adapter.ts';
 import { isActive, PROPERTIES, refusal, startOrder, type Unit, unclean, unitsOf } from './systemd-unit.ts';
 
 const SYSTEMCTL = '/usr/bin/systemctl';
+const SYSTEMD_RUN = '/usr/bin/systemd-run';
 const QUICK_MS = 5000;
 /** `stillHeld` may take a second. */
 const GLANCE_MS = 900;
@@ -15,6 +17,8 @@ const START_MS = 30_000;
 const STOP_MS = 600_000;
 /** A service that ends at once after its start is seen to do so. */
 const SETTLE_MS = 1000;
+/** A reference ends by itself: longer than any attempt. */
+const REMEMBER_S = 1800;
 /** Units that hang on each other are followed no deeper; nobody has so many. */
 const MOST_UNITS = 200;
 
@@ -67,7 +71,26 @@ const openSystemd = (app: AppOf<'systemd'>, run: Tools['run'], clock: Clock): Se
   /** Of all units concerned, at the end of `prepare` or of `hold`. What hangs on what is forgotten when both are down. */
   let rest: { units: string[]; stamps: string } | null = null;
   const stampsOf = (units: Unit[]): string => units.map(({ stamp }) => stamp).join('\n');
-  const atRest = async (units: string[]) => ({ units, stamps: stampsOf(await show(units)) });
+  let reference: string | null = null;
+  /** By a unit that does nothing but refer to them: a start and a stop between two looks would leave no trace otherwise. */
+  const remember = async (units: string[]): Promise<void> => {
+    if (units.length === 0) return;
+    const name = `felhom-quiesced-${randomUUID()}.service`;
+    const after = units.map((unit) => `--property=After=${unit}`);
+    const argv = [SYSTEMD_RUN, '--quiet', '--collect', `--unit=${name}`, ...after, '--', '/bin/sleep', `${REMEMBER_S}`] as const;
+    await forget();
+    reference = name;
+    const { ok, tail } = await run(argv, { timeoutMs: QUICK_MS });
+    if (!ok) throw new Error(`systemd forgets ${units.join(', ')}, so it could not be told whether it runs meanwhile: ${tail}`);
+  };
+  const forget = async (): Promise<void> => {
+    if (reference !== null) await systemctl(['stop', '--no-block', '--', reference], QUICK_MS).catch(() => undefined);
+    reference = null;
+  };
+  const atRest = async (units: string[]) => {
+    await remember((await show(units)).filter(({ forgotten }) => forgotten).map(({ id }) => id));
+    return { units, stamps: stampsOf(await show(units)) };
+  };
 
   const prepare: Session['prepare'] = async () => {
     const { named, others, all } = await concerned();
@@ -129,6 +152,7 @@ const openSystemd = (app: AppOf<'systemd'>, run: Tools['run'], clock: Clock): Se
   const release: Session['release'] = async (state) => {
     lettingGo.abort();
     rest = null;
+    const forgetting = forget();
     const { starts } = ranIn(state);
     const errors: string[] = [];
     for (const unit of starts) await start(unit, starts).catch((error: unknown) => errors.push(`${unit}: ${errorText(error)}`));
@@ -138,6 +162,7 @@ const openSystemd = (app: AppOf<'systemd'>, run: Tools['run'], clock: Clock): Se
       if (!isActive(unit)) errors.push(`${unit.id} does not stay up (${unit.active}, ${unit.result})`);
       else if (first[index]?.invocation !== unit.invocation) errors.push(`${unit.id} keeps ending and starting again`);
     }
+    await forgetting;
     if (errors.length > 0) throw new Error(errors.join('; '));
   };
 
@@ -148,7 +173,7 @@ const openSystemd = (app: AppOf<'systemd'>, run: Tools['run'], clock: Clock): Se
     stillHeld,
     release,
     whereDataLies: async () => (app.data.length === 0 ? null : [...app.data]),
-    close: async () => undefined,
+    close: forget,
   };
 };
 

@@ -91,6 +91,19 @@ describe.skipIf(lacking !== null)(
       await one.release(null);
     });
 
+    test('one that systemd forgets once it is down: started and stopped meanwhile, its rest is over', async () => {
+      const n = await write({ 'a.service': SLEEP });
+      const a = `${n}a.service`;
+      await ctl('start', a);
+      const one = await session(a);
+      const { state } = await held(one);
+      expect(await stands(one)).toBe(true);
+      await ctl('start', a);
+      await ctl('stop', a);
+      expect(await stands(one)).toBe(false);
+      await one.release(state);
+    });
+
     test('what goes down with them comes back with them, and nothing that was down does', async () => {
       const part = (how: string) => `[Unit]\n${how}=$Ndb.service\nAfter=$Ndb.service\n${SLEEP}`;
       const n = await write({
