@@ -15,7 +15,7 @@ export interface Keeper {
   /** The attempt of a new connection; refused while another's goes on. Waits for what an earlier start left. */
   begin(): Promise<Attempt>;
   status(): Promise<QuiescedStatus>;
-  /** Nothing is held, and all are back. */
+  /** Nothing is held, and all are back; and it is known what an earlier start left. */
   isIdle(): boolean;
 }
 
@@ -23,6 +23,7 @@ export const createKeeper = (ports: KeeperPorts): Keeper => {
   const { readConfig, leases, letting, log, version, endLeftovers } = ports;
   let current: Attempt | null = null;
   let recovering: Promise<void> | null = null;
+  let recovered = false;
 
   const recover = async (): Promise<void> => {
     const found = await leases.read();
@@ -64,11 +65,13 @@ export const createKeeper = (ports: KeeperPorts): Keeper => {
 
   return {
     recover: () => {
-      recovering = recover();
+      recovering = recover().finally(() => {
+        recovered = true;
+      });
       return recovering;
     },
     begin,
     status,
-    isIdle: () => current === null && letting.notBack().length === 0,
+    isIdle: () => recovered && current === null && letting.notBack().length === 0,
   };
 };

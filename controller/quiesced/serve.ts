@@ -61,7 +61,7 @@ const makeParts = ({ config, stateDir, runtimeDir }: Options, version: string, p
 /** Resolves at the first signal to stop. */
 const asked = (): Promise<void> =>
   new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve());
   });
 
 /** Only root reads what is in there; a directory that systemd made is right already. */
@@ -97,7 +97,7 @@ export const serve = async (options: Options, socket: number | string, { version
       lastUse = clock.monotonic();
     });
   });
-  void keeper.recover().catch((error: unknown) => log.say(3, `what an earlier start left: ${String(error)}`));
+  const recovered = keeper.recover().catch((error: unknown) => log.say(3, `what an earlier start left: ${String(error)}`));
   await listenOn(server, socket);
 
   /** Under systemd the next connection starts it again. */
@@ -117,7 +117,8 @@ export const serve = async (options: Options, socket: number | string, { version
   } else {
     for (const connection of open) connection.destroy();
     await Promise.all(connections);
-    await waitAtMost(clock, LAST_MS, letting.allBack());
+    const allBack = recovered.then(() => letting.allBack());
+    await waitAtMost(clock, LAST_MS, allBack);
     await waitAtMost(clock, IDLE_MS, leases.settled());
   }
   log.end();

@@ -426,6 +426,17 @@ describe('the lease', () => {
     await until('no lease', () => !world.hasLease());
   });
 
+  test('asked to stop before it has begun with what an earlier start left: it is let go first', async () => {
+    const { world } = await held(['a'], { more: { a: { post: 'sleep 2' } } });
+    const killed = world.main();
+    process.kill(killed, 'SIGKILL');
+    await until('the next one answers', async () => (await world.answers()) && world.main() !== killed);
+    const pid = world.main();
+    process.kill(pid, 'SIGTERM');
+    await until('it has ended', () => !isAlive(pid));
+    expect([world.isRunning('a'), world.hasLease()]).toEqual([true, false]);
+  });
+
   test('that somebody else could have written is not obeyed', async () => {
     const world = await leaveHeld(['a']);
     await chmod(world.at('state/lease.json'), 0o666);
@@ -535,10 +546,11 @@ describe('the program', () => {
     expect([world.isRunning('a'), await world.answers()]).toEqual([false, true]);
   });
 
-  test('asked to stop: it lets go, and ends with 0', async () => {
+  // systemd takes an end by SIGHUP for a good one, too, and would not start it again.
+  test.each(['SIGTERM', 'SIGHUP'] as const)('asked to stop by %s: it lets go, and ends with 0', async (name) => {
     const { world } = await held(['a']);
     const pid = world.main();
-    process.kill(pid, 'SIGTERM');
+    process.kill(pid, name);
     await back(world, 'a', 2000);
     await until('it has ended', () => !isAlive(pid), 5000);
     expect([world.hasLease(), world.hasMarker(), world.starts(), world.children()]).toEqual([false, false, 1, []]);
