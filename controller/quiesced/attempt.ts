@@ -22,7 +22,7 @@ export interface AttemptPorts {
   letting: LettingGo;
   placesOf: (paths: readonly string[] | null) => Promise<Place[] | null>;
   /** What was written to these file systems is on their disks when it returns. */
-  flush: (places: readonly Place[], timeoutMs: number) => Promise<void>;
+  flush: (places: readonly Place[], timeoutMs: number, signal?: AbortSignal) => Promise<void>;
   log: Log;
 }
 
@@ -35,6 +35,8 @@ export interface Attempt {
   lease(): { apps: string[]; left_ms: number } | null;
   /** The connection has ended, or this program ends. Returns after the first try of each. */
   end(): Promise<void>;
+  /** Resolves when nothing is made ready or held any more that was begun before its end: another attempt may begin. */
+  settled(): Promise<void>;
 }
 
 /** Of one attempt, an application. */
@@ -93,10 +95,10 @@ export const createAttempt = ({ clock, readConfig, children, leases, letting, pl
     for (const one of ones) if (isHeld(one)) void letGo(one, why);
   };
 
-  const flushAll = async (these: readonly One[], timeoutMs: number): Promise<void> => {
+  const flushAll = async (these: readonly One[], timeoutMs: number, signal?: AbortSignal): Promise<void> => {
     const places = these.flatMap(({ ready }) => ready.data ?? []);
     const one = [...new Map(places.map((place) => [place.device, place])).values()];
-    if (one.length > 0) await flush(one, timeoutMs);
+    if (one.length > 0) await flush(one, timeoutMs, signal);
   };
 
   const prepare = async ({ apps, within_ms }: RequestOf<'prepare'>): Promise<Replies['prepare']> => {
@@ -129,7 +131,7 @@ export const createAttempt = ({ clock, readConfig, children, leases, letting, pl
       error: ready.error,
     }));
     if (!givenUp.signal.aborted) {
-      await flushAll(ones, FLUSH_MS).catch((error: unknown) =>
+      await flushAll(ones, FLUSH_MS, givenUp.signal).catch((error: unknown) =>
         log.say(4, `what the applications wrote may not be on the disks yet: ${errorText(error)}`),
       );
     }
@@ -272,9 +274,15 @@ export const createAttempt = ({ clock, readConfig, children, leases, letting, pl
     return { apps };
   };
 
+  let working: Promise<unknown> = Promise.resolve();
+  const atWork = <R>(work: Promise<R>): Promise<R> => {
+    working = Promise.allSettled([working, work]);
+    return work;
+  };
+
   return {
-    prepare,
-    hold,
+    prepare: (request) => atWork(prepare(request)),
+    hold: (request) => atWork(hold(request)),
     check,
     release,
     lease: () => {
@@ -285,5 +293,6 @@ export const createAttempt = ({ clock, readConfig, children, leases, letting, pl
       givenUp.abort();
       await release();
     },
+    settled: async () => void (await working),
   };
 };

@@ -44,20 +44,20 @@ const idOf = (line: string): number => {
 /** @returns a promise that resolves when the connection has ended and its attempt too */
 export const serveConnection = (socket: Socket, keeper: Keeper, say: Say, clock: Clock): Promise<void> => {
   let attempt: Promise<Attempt> | null = null;
-  let closed = false;
+  const gone = new AbortController();
   /** Who has stopped in mid-attempt must not keep all others out for ever. */
-  let cancelEnd = () => undefined as void;
+  let cancelEnd: () => void = () => undefined;
   const heard = (): void => {
     cancelEnd();
-    if (!closed) cancelEnd = clock.after(SILENT_MS, () => socket.destroy());
+    if (!gone.signal.aborted) cancelEnd = clock.after(SILENT_MS, () => socket.destroy());
   };
 
   const send = (answer: Answer): void => {
-    if (!closed && socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
+    if (!gone.signal.aborted && socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
   };
   /** The first `prepare` or `hold` makes this connection's attempt; a refused one may be tried again. */
   const mine = async (): Promise<Attempt> => {
-    attempt ??= keeper.begin();
+    attempt ??= keeper.begin(gone.signal);
     try {
       return await attempt;
     } catch (error) {
@@ -110,8 +110,8 @@ export const serveConnection = (socket: Socket, keeper: Keeper, say: Say, clock:
   heard();
   return new Promise((resolve) => {
     const end = async () => {
-      if (closed) return;
-      closed = true;
+      if (gone.signal.aborted) return;
+      gone.abort();
       cancelEnd();
       socket.destroy();
       const begun = await attempt?.catch(() => null);

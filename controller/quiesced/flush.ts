@@ -6,7 +6,8 @@ const SYNC = '/usr/bin/sync';
 
 export const createFlush =
   (run: RunCommand) =>
-  async (places: readonly Place[], timeoutMs: number): Promise<void> => {
-    const { ok, timedOut, tail } = await run([SYNC, '-f', '--', ...places.map(({ path }) => path)], { timeoutMs });
+  async (places: readonly Place[], timeoutMs: number, signal?: AbortSignal): Promise<void> => {
+    const argv = [SYNC, '-f', '--', ...places.map(({ path }) => path)] as const;
+    const { ok, timedOut, tail } = await run(argv, { timeoutMs, ...(signal ? { signal } : {}) });
     if (!ok) throw new Error(timedOut ? `it took longer than ${Math.round(timeoutMs / 1000)} s` : tail);
   };

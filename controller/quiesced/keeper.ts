@@ -1,4 +1,5 @@
 /** One attempt at a time, what a dead one has left, and what is true now. */
+import { waitAtMost } from '#shared/clock';
 import type { QuiescedStatus } from '#shared/quiesce/protocol';
 import { type Attempt, type AttemptPorts, createAttempt } from './attempt.ts';
 import type { Leftovers } from './lease.ts';
@@ -12,15 +13,21 @@ export interface KeeperPorts extends AttemptPorts {
 export interface Keeper {
   /** Lets go what a lease on disk names; returns after the first try of each. */
   recover(): Promise<void>;
-  /** The attempt of a new connection; refused while another's goes on. Waits for what an earlier start left. */
-  begin(): Promise<Attempt>;
+  /**
+   * The attempt of a new connection; refused while another's goes on. Waits for what an earlier start left.
+   * @param gone aborted when that connection has ended: then none is begun
+   */
+  begin(gone: AbortSignal): Promise<Attempt>;
   status(): Promise<QuiescedStatus>;
   /** Nothing is held, and all are back; and it is known what an earlier start left. */
   isIdle(): boolean;
 }
 
+/** For what an attempt whose connection has ended was just at. */
+const TURN_MS = 10_000;
+
 export const createKeeper = (ports: KeeperPorts): Keeper => {
-  const { readConfig, leases, letting, log, version, endLeftovers } = ports;
+  const { clock, readConfig, leases, letting, log, version, endLeftovers } = ports;
   let current: Attempt | null = null;
   let recovering: Promise<void> | null = null;
   let recovered = false;
@@ -37,13 +44,21 @@ export const createKeeper = (ports: KeeperPorts): Keeper => {
     await Promise.all(found.apps.map((leased) => letting.begin({ ...leased, link: null, heldAt: null })));
   };
 
-  const begin = async (): Promise<Attempt> => {
+  /** The end of the attempt before. */
+  let ending: Promise<void> = Promise.resolve();
+
+  const begin = async (gone: AbortSignal): Promise<Attempt> => {
     await recovering;
+    await waitAtMost(clock, TURN_MS, ending);
+    if (gone.aborted) throw new Refused('invalid', 'the connection has ended');
     if (current !== null) throw new Refused('busy', 'another connection is holding, or about to hold');
     const attempt = createAttempt(ports);
     const end = async () => {
-      await attempt.end();
-      if (current === wrapped) current = null;
+      const ended = attempt.end();
+      ending = ended.then(attempt.settled).then(() => {
+        if (current === wrapped) current = null;
+      });
+      await ended;
     };
     const wrapped: Attempt = { ...attempt, end };
     current = wrapped;

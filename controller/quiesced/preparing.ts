@@ -43,6 +43,7 @@ export const makeReady = async (
   let link: ChildLink | null = null;
   const giveUp = () => void link?.kill();
   try {
+    if (signal.aborted) throw new Error('it was given up');
     if (isNotBack(app.name)) throw new Error('it is not back yet since it was held the last time');
     link = await children.open(app);
     if (signal.aborted) throw new Error('it was given up');

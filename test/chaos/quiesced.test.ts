@@ -76,6 +76,26 @@ describe('an attempt', () => {
     await until('the other has its turn', async () => (await other.ask('prepare', ALL)).ok);
   });
 
+  test('one that ends while it makes ready leaves no child behind that the next would come on top of', async () => {
+    const world = await worldOfFiles(['a', 'b']);
+    await world.run();
+    let most = 0;
+    const counting = setInterval(() => {
+      most = Math.max(most, world.children().length);
+    }, 20);
+    for (let time = 0; time < 10; time++) {
+      const client = await world.client();
+      client.ask('prepare', ALL).catch(() => undefined);
+      await pause(30);
+      await client.close();
+    }
+    await until('none is left', () => world.children().length === 0);
+    clearInterval(counting);
+    expect(most).toBeLessThanOrEqual(2);
+    const client = await world.client();
+    await expect(client.holdNow(['a'])).resolves.toMatchObject({ apps: [{ held: true }] });
+  });
+
   test.each([
     ['no JSON', 'hello\n'],
     ['no verb', '{"id":7}\n'],

@@ -30,7 +30,7 @@ const startLink = async (script: string) => {
 };
 const sleeper = (): ChildProcess => {
   const child = spawn('/bin/sleep', ['60'], { detached: true, stdio: 'ignore' });
-  later(() => void child.kill('SIGKILL'));
+  later(async () => void child.kill('SIGKILL'));
   return child;
 };
 const SERVE = "process.on('message', ({ id }) => say({ say: 'reply', id, ok: true, data: null }));";
