@@ -7,7 +7,8 @@ const SYNC = '/usr/bin/sync';
 export const createFlush =
   (run: RunCommand) =>
   async (places: readonly Place[], timeoutMs: number, signal?: AbortSignal): Promise<void> => {
-    const argv = [SYNC, '-f', '--', ...places.map(({ path }) => path)] as const;
+    // The mount itself and not what lies there: as root it would open whatever the application's account has put in its place.
+    const argv = [SYNC, '-f', '--', ...places.map(({ mount_point }) => mount_point)] as const;
     const { ok, timedOut, tail } = await run(argv, { timeoutMs, ...(signal ? { signal } : {}) });
     if (!ok) throw new Error(timedOut ? `it took longer than ${Math.round(timeoutMs / 1000)} s` : tail);
   };

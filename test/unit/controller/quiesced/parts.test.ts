@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { statusText } from '#controller/quiesced/ask-status';
 import { leaseMs } from '#controller/quiesced/attempt';
+import { createFlush } from '#controller/quiesced/flush';
 import { createLog } from '#controller/quiesced/log';
 import { readOptions } from '#controller/quiesced/options';
 import { placesIn, placesOf } from '#controller/quiesced/places';
@@ -94,4 +95,14 @@ test('status in lines', () => {
       not_back: [{ app: 'a', error: 'no disk', since_ms: 61_000 }],
     }),
   ).toBe('felhom-quiesced 1.0.0\napplications: a\nnothing is held\nnot back for 61 s: a (no disk)\n');
+});
+
+test('flushing opens mounts only, not what an application may have put at a path of its own', async () => {
+  const ran: string[][] = [];
+  const flush = createFlush(async (argv) => {
+    ran.push([...argv]);
+    return { ok: true, code: 0, timedOut: false, ms: 1, tail: '', stdout: '' };
+  });
+  await flush([{ path: '/srv/db/watchdog', mount_point: '/srv', device: '8:1', fstype: 'ext4', root: '/' }], 1000);
+  expect(ran).toEqual([['/usr/bin/sync', '-f', '--', '/srv']]);
 });
