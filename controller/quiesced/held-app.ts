@@ -28,6 +28,8 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
   /** From the beginning of a hold until it is let go, also where it failed half-way. */
   let mine: { state: State; until: number } | null = null;
   let held = false;
+  /** It was seen not to stand. Whatever stands after that is not the same hold any more. */
+  let broken = false;
   let back = false;
   let releasing: Promise<void> | null = null;
   let cancelDeadline = (): void => undefined;
@@ -46,9 +48,11 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
   /** A moment at which the hold stood is the one before it was asked: the answer may have waited through a freeze. */
   const stands = (): Promise<boolean> =>
     inTurn(async () => {
+      if (broken) return false;
       const asked = clock.monotonic();
       const stood = await session.stillHeld(leftMs());
       if (stood && held) gaps.stood(asked);
+      broken = held && !stood;
       return stood;
     });
 
@@ -110,6 +114,7 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
 
   const hold = async (state: State, left: number): Promise<void> => {
     back = false;
+    broken = false;
     mine = { state, until: clock.monotonic() + left };
     cancelDeadline = afterAwake(clock, left + MARGIN_MS, () => void letGoAlone('its time is over'));
     await inTurn(() => session.hold(state, left));

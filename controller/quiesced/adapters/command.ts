@@ -59,7 +59,10 @@ const open = async (app: App, { run }: Tools): Promise<Session> => {
     stillHeld: async () => {
       if (app.check === null || pre === null) return true;
       const { argv, timeout } = app.check;
-      return (await run(argv, { timeoutMs: Math.min(timeout, CHECK_MS) })).ok;
+      const { ok, timedOut } = await run(argv, { timeoutMs: Math.min(timeout, CHECK_MS) });
+      // It says neither yes nor no.
+      if (timedOut) throw new Error('check took too long');
+      return ok;
     },
     release: async () => {
       // A pre that still runs is ended first, with its whole group: post undoes also half of it.

@@ -124,6 +124,20 @@ test('while it is held it is looked at every second, and says that it lives', as
   expect(looks).toBe(before);
 });
 
+test('a hold that was seen not to stand never stands again', async () => {
+  let stands = true;
+  const { app, clock } = setup({ stillHeld: async () => stands });
+  await app.hold({}, 30_000);
+  await clock.advance(2000);
+  stands = false;
+  await clock.advance(1100);
+  stands = true;
+  await expect(app.check()).resolves.toMatchObject({ stands: false });
+  await app.release({});
+  await app.hold({}, 30_000);
+  await expect(app.check()).resolves.toMatchObject({ stands: true });
+});
+
 test('a hold that ended in a freeze', async () => {
   let stands = true;
   const { app, clock } = setup({ stillHeld: async () => stands });

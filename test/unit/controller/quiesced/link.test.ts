@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '#controller/quiesced/clock';
 import { startChild } from '#controller/quiesced/link';
+import { identify, stateOf } from '#controller/quiesced/proc';
 import type { QuiesceApp } from '#shared/quiesce/config';
 import { cleanUp, later, scratch } from '../../../contract/controller-agent.ts';
 
@@ -44,9 +45,9 @@ test('its own command is ended with it, and nobody else whom it names', async ()
     ${SERVE}`);
   await link.call('look', null, ask);
   expect(link.groups()).toHaveLength(1);
-  const [own] = link.groups() as [number];
+  const own = await identify(link.groups()[0] as number);
   await link.kill();
-  expect(() => process.kill(own, 0)).toThrow();
+  await expect.poll(() => own !== null && stateOf(own)).toBe('gone');
   expect(other.exitCode ?? other.signalCode).toBeNull();
   other.kill('SIGKILL');
   await once(other, 'exit');
