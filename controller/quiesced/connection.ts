@@ -11,6 +11,8 @@ import { Refused } from './refused.ts';
 const NEWLINE = 0x0a;
 /** Longer than an attempt is ever silent: nothing may be asked from the moment all are ready until the data is fixed. */
 export const SILENT_MS = 20 * 60_000;
+/** A release may come in the middle of a hold; nobody asks for more at once. */
+const MOST_UNANSWERED = 16;
 
 /** Calls with each whole line. `tooLong` is called once, and nothing is read after it. */
 const readLines = (socket: Socket, line: (text: string) => void, tooLong: () => void): void => {
@@ -82,7 +84,16 @@ export const serveConnection = (socket: Socket, keeper: Keeper, say: Say, clock:
         return attempt === null ? { apps: [] } : (await attempt).release();
     }
   };
+  let unanswered = 0;
   const answer = async (line: string): Promise<void> => {
+    if (socket.destroyed) return;
+    // Whoever asks and asks, or reads no answer, must not fill our memory.
+    if (unanswered >= MOST_UNANSWERED || socket.writableLength > MOST_LINE_BYTES) return void socket.destroy();
+    unanswered += 1;
+    await answerOne(line);
+    unanswered -= 1;
+  };
+  const answerOne = async (line: string): Promise<void> => {
     const request = readRequest(line);
     const id = request?.id ?? idOf(line);
     try {

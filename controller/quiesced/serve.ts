@@ -21,6 +21,8 @@ import { placesOf } from './places.ts';
 import { isGoingDown } from './systemd.ts';
 
 const IDLE_MS = 5000;
+/** The controller needs one or two. */
+const MOST_CONNECTIONS = 32;
 /** A unit's end waits so long for applications that do not come back; its next start goes on with them. */
 const LAST_MS = 60_000;
 
@@ -98,7 +100,10 @@ export const serve = async (options: Options, socket: number | string, { version
     });
   });
   const recovered = keeper.recover().catch((error: unknown) => log.say(3, `what an earlier start left: ${String(error)}`));
+  server.maxConnections = MOST_CONNECTIONS;
   await listenOn(server, socket);
+  // Without a descriptor left, one more connection is no reason to die.
+  server.on('error', (error) => log.say(4, `a connection could not be accepted: ${error.message}`));
 
   /** Under systemd the next connection starts it again. */
   const unused = async (): Promise<void> => {

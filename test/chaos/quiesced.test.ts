@@ -1,7 +1,8 @@
 /** felhom-quiesced as real processes, killed, stopped and refused: every application that was held comes back, and no other starts. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MOST_LINE_BYTES } from '#shared/quiesce/protocol';
 import { cleanUp, later } from '../contract/controller-agent.ts';
@@ -113,6 +114,23 @@ describe('an attempt', () => {
     await expect(client.raw(bytes)).resolves.toMatchObject({ ok: false, code: 'invalid' });
     await expect(client.must('status', {})).resolves.toMatchObject({ lease: null });
     expect(world.starts()).toBe(1);
+  });
+
+  test.each([
+    ['asks without an end and reads no answer', 1],
+    ['connects without an end', 3000],
+  ])('one that %s does not end it, nor what is held', async (_what, connections) => {
+    const { world, client } = await held(['a']);
+    const sockets = Array.from({ length: connections }, () => connect(world.at('socket')).on('error', () => undefined));
+    later(async () => sockets.forEach((socket) => void socket.destroy()));
+    for (const socket of sockets) socket.pause();
+    const [greedy] = sockets;
+    if (connections === 1) for (let time = 0; time < 100_000; time++) greedy?.write('{"id":7,"verb":"status"}\n');
+    await pause(3000);
+    expect(world.starts()).toBe(1);
+    await expect(client.must('check', {})).resolves.toMatchObject({ apps: [{ stands: true }] });
+    const rss = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${world.main()}/status`, 'utf8'))?.[1]);
+    expect(rss).toBeLessThan(100_000);
   });
 
   test('a line without an end is refused, and the connection ended', async () => {
