@@ -8,7 +8,7 @@ import type { State } from './adapters/adapter.ts';
 import { removeFile, replaceFile } from './files.ts';
 import type { Say } from './log.ts';
 import type { ProcessId } from './proc.ts';
-import { readTrusted } from './trust.ts';
+import { checkTrusted, readTrusted } from './trust.ts';
 
 /** All that a release needs: neither quiesce.yaml nor anybody's answer. */
 export interface LeasedApp {
@@ -132,6 +132,8 @@ export const openLeases = ({ stateDir, runtimeDir, say }: { stateDir: string; ru
       try {
         onDisk = null;
         await inTurn(write);
+        // What the next start would not obey lets nobody go.
+        for (const path of [leasePath, markerPath]) await checkTrusted(path);
       } catch (error) {
         for (const { app } of apps) entries.delete(app.name);
         onDisk = null;

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -85,6 +85,15 @@ test('where it cannot be written, it fails, and what was held before stays', asy
   expect(JSON.parse(await readFile(file(), 'utf8'))).toMatchObject({ apps: [{ app: { name: 'a' } }] });
   await leases.add([leased('c')]);
   expect((await open().read()).apps.map(({ app }) => app.name)).toEqual(['a', 'c']);
+});
+
+test.each(['state', '.'])('where others may write in %s it is refused: the next start would not obey it', async (name) => {
+  await mkdir(join(dir, 'state'), { mode: 0o700 });
+  await chmod(join(dir, name), 0o777);
+  const leases = open();
+  await expect(leases.add([leased('a')])).rejects.toThrow(/others may write in the directory .*: chmod go-w/);
+  await leases.settled();
+  expect(await there(file())).toBe(false);
 });
 
 test('nothing there: nothing was held', async () => {
