@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import Database from 'better-sqlite3';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MOST_LINE_BYTES } from '#shared/quiesce/protocol';
 import { cleanUp, later } from '../contract/controller-agent.ts';
@@ -284,6 +285,20 @@ describe('killed', () => {
     await expect(holding).resolves.toMatchObject({ apps: [{ held: false }] });
     await back(world, 'a', 3000);
     expect(execFileSync('/bin/sh', ['-c', 'ps -eo args | grep -c "[s]leep 78" || :']).toString().trim()).toBe('0');
+  });
+
+  test('the child of a database that is gone by then: a fresh one sees that nothing is held', async () => {
+    const world = await makeQuiescedWorld();
+    const path = world.at('notes.db');
+    new Database(path).exec('CREATE TABLE kept (n)').close();
+    await world.writeConfig({ apps: [{ name: 'a', adapter: 'sqlite', path }] });
+    await world.run();
+    const client = await world.client();
+    await expect(client.holdNow(['a'])).resolves.toMatchObject({ apps: [{ held: true }] });
+    await rm(path);
+    process.kill(world.childOf('a'), 'SIGKILL');
+    await until('nothing is held', () => !world.hasLease(), 5000);
+    await expect(client.must('status', {})).resolves.toMatchObject({ not_back: [] });
   });
 
   test('all of them at once', async () => {

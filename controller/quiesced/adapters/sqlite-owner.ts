@@ -7,6 +7,15 @@ import type { Account } from './adapter.ts';
 /** As many as Linux follows: path_resolution(7). */
 const MOST_LINKS = 40;
 
+/** None, or none any more. */
+export class NoDatabase extends Error {
+  override readonly name = 'NoDatabase';
+
+  constructor(path: string) {
+    super(`there is no database ${path}`);
+  }
+}
+
 interface Link {
   path: string;
   uid: number;
@@ -31,11 +40,11 @@ const follow = async (path: string, links: Link[]): Promise<string> => {
 export const ownerOf = async (path: string): Promise<Account> => {
   const links: Link[] = [];
   const real = await follow(resolve(path), links).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') throw new Error(`there is no database ${path}`);
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') throw new NoDatabase(path);
     throw error;
   });
   const found = await lstat(real);
-  if (!found.isFile()) throw new Error(`there is no database ${path}`);
+  if (!found.isFile()) throw new NoDatabase(path);
   const { uid, gid } = found;
   const foreign = links.find((link) => link.uid !== 0 && link.uid !== uid);
   if (foreign !== undefined)

@@ -11,8 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import type { AppOf } from '#shared/quiesce/config';
 import { identify, type ProcessId, stateOf } from '../proc.ts';
-import type { Adapter, Ready, Session, State, Tools } from './adapter.ts';
-import { ownerOf } from './sqlite-owner.ts';
+import type { Account, Adapter, Ready, Session, State, Tools } from './adapter.ts';
+import { NoDatabase, ownerOf } from './sqlite-owner.ts';
 
 /** A lock is asked for again and again instead of being waited for inside SQLite: there, nothing could be let go meanwhile. */
 const RETRY_MS = 10;
@@ -101,7 +101,7 @@ const sessionOf = (app: AppOf<'sqlite'>, { monotonic }: Tools): Session => {
 
   const find = async (): Promise<void> => {
     const found = await realpath(app.path).catch(() => null);
-    if (found === null || !(await stat(found)).isFile()) throw new Error(`there is no database ${app.path}`);
+    if (found === null || !(await stat(found)).isFile()) throw new NoDatabase(app.path);
     path = found;
     await checkAccount(path);
   };
@@ -181,7 +181,17 @@ const sessionOf = (app: AppOf<'sqlite'>, { monotonic }: Tools): Session => {
   };
 };
 
+/** Of one that is gone nothing is opened: whoever does it sees that its lock has ended. */
+const accountOf = async ({ path }: AppOf<'sqlite'>): Promise<string | Account | null> => {
+  try {
+    return await ownerOf(path);
+  } catch (error) {
+    if (!(error instanceof NoDatabase)) throw error;
+    return process.geteuid?.() === 0 ? 'nobody' : null;
+  }
+};
+
 export const sqlite: Adapter<'sqlite'> = {
-  account: (app) => ownerOf(app.path),
+  account: accountOf,
   open: async (app, tools) => sessionOf(app, tools),
 };
