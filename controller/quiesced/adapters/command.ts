@@ -18,9 +18,9 @@ const failure = (step: string, { timedOut, code, tail }: CommandResult): Error =
 };
 
 /** What root runs must be root's own, or another account would be root. */
-const checkPrograms = async ({ prepare, pre, check, post }: App): Promise<void> => {
+const checkPrograms = async (steps: readonly (Step | null)[]): Promise<void> => {
   if (process.geteuid?.() !== 0) return;
-  for (const step of [prepare, pre, check, post]) {
+  for (const step of steps) {
     const program = step?.argv[0];
     if (program === undefined) continue;
     await checkTrusted(program).catch((error: unknown) => {
@@ -33,20 +33,21 @@ const open = async (app: App, { run }: Tools): Promise<Session> => {
   const ends = new AbortController();
   let pre: Promise<void> | null = null;
 
-  const must = async (step: string, { argv, timeout }: Step): Promise<void> => {
-    await checkPrograms(app);
-    const result = await run(argv, { timeoutMs: timeout });
-    if (!result.ok) throw failure(step, result);
+  /** Its own program only: a post must not fail for what has become of a check. */
+  const must = async (name: string, step: Step): Promise<void> => {
+    await checkPrograms([step]);
+    const result = await run(step.argv, { timeoutMs: step.timeout });
+    if (!result.ok) throw failure(name, result);
   };
   const runPre = async (leftMs: number): Promise<void> => {
-    await checkPrograms(app);
+    await checkPrograms([app.pre]);
     if (ends.signal.aborted) throw new Error('pre was given up before it began');
     const result = await run(app.pre.argv, { timeoutMs: Math.min(app.pre.timeout, leftMs), signal: ends.signal });
     if (!result.ok) throw failure('pre', result);
   };
   return {
     prepare: async () => {
-      await checkPrograms(app);
+      await checkPrograms([app.prepare, app.pre, app.check, app.post]);
       if (app.prepare !== null) await must('prepare', app.prepare);
       return { kind: `command-${app.provides}`, running: true };
     },
@@ -58,6 +59,7 @@ const open = async (app: App, { run }: Tools): Promise<Session> => {
     },
     stillHeld: async () => {
       if (app.check === null || pre === null) return true;
+      await checkPrograms([app.check]);
       const { argv, timeout } = app.check;
       const { ok, timedOut } = await run(argv, { timeoutMs: Math.min(timeout, CHECK_MS) });
       // It says neither yes nor no.

@@ -88,6 +88,13 @@ describe('a command', () => {
     expect(did).toEqual(['post 30000', 'post 30000']);
   });
 
+  test('post runs whatever has become of the other programs meanwhile', async () => {
+    const gone = { argv: ['/nowhere/at/all'] };
+    const { session, did } = await setup({ pre: gone, prepare: gone, check: gone });
+    await session.release({});
+    expect(did).toEqual(['post 30000']);
+  });
+
   test.each([
     [[], null],
     [['/srv/a'], ['/srv/a']],
