@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import type { AppOf } from '#shared/quiesce/config';
 import { identify, type ProcessId, stateOf } from '../proc.ts';
+import { checkTrusted } from '../trust.ts';
 import type { Account, Adapter, Ready, Session, State, Tools } from './adapter.ts';
 import { NoDatabase, ownerOf } from './sqlite-owner.ts';
 
@@ -54,6 +55,8 @@ const fingerprint = async (path: string, wal: boolean): Promise<string> => {
 
 const checkAccount = async (path: string): Promise<void> => {
   const [{ uid }, own] = [await stat(path), process.geteuid?.()];
+  // Also where quiesce.yaml names root: others could have it open, and make files beside, what they put there.
+  if (own === 0) await checkTrusted(path);
   if (own !== 0 && own !== uid)
     throw new Error(
       `${path} belongs to user ${uid}, and files that user ${own} makes beside it might not be for the application to open: ` +

@@ -258,6 +258,14 @@ describe.skipIf(sqlite.lacks() !== null)('SQLite (skipped without better-sqlite3
       await expect(account(path)).rejects.toThrow(/chmod 644/);
     });
 
+    test('root’s, which quiesce.yaml names, is refused as well where others could have put the file there', async () => {
+      const engine = await start();
+      await engine.stop();
+      chownSync(engine.path, NOBODY, NOBODY);
+      await expect(open(engine, { user: 'root' }).prepare()).rejects.toThrow(/must belong to root/);
+      expect(existsSync(`${engine.path}-wal`)).toBe(false);
+    });
+
     test('another one that quiesce.yaml names is refused, before it leaves files behind', async () => {
       const engine = await start();
       await engine.stop();
