@@ -25,7 +25,7 @@ export interface HeldApp {
 }
 
 export const createHeldApp = (session: Session, clock: Clock, tell: (message: FromChild) => void): HeldApp => {
-  /** From the beginning of a hold until it is let go, also where it failed half-way. */
+  /** From the beginning of a hold, or of letting go another process's, until it is let go, also where it failed half-way. */
   let mine: { state: State; until: number } | null = null;
   let held = false;
   /** It was seen not to stand. Whatever stands after that is not the same hold any more. */
@@ -82,6 +82,7 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
     if (back) return;
     cancelDeadline();
     held = false;
+    mine ??= { state, until: clock.monotonic() };
     if (releasing === null) {
       watch();
       releasing = session
@@ -117,8 +118,11 @@ export const createHeldApp = (session: Session, clock: Clock, tell: (message: Fr
     broken = false;
     mine = { state, until: clock.monotonic() + left };
     cancelDeadline = afterAwake(clock, left + MARGIN_MS, () => void letGoAlone('its time is over'));
-    await inTurn(() => session.hold(state, left));
-    if (mine === null || releasing !== null || back) throw new Error('it was let go before it was held');
+    const letGo = (): boolean => mine === null || releasing !== null || back;
+    await inTurn(async () => {
+      if (!letGo()) await session.hold(state, left);
+    });
+    if (letGo()) throw new Error('it was let go before it was held');
     held = true;
     watch();
     gaps.stood(clock.monotonic());

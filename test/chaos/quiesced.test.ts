@@ -301,6 +301,21 @@ describe('killed', () => {
     await expect(client.must('status', {})).resolves.toMatchObject({ not_back: [] });
   });
 
+  test('the child, when no other can be started: tried until one can', async () => {
+    const { world, client } = await held(['a']);
+    const limit = (files: number) => execFileSync('/usr/bin/prlimit', [`--pid=${world.main()}`, `--nofile=${files}:4096`]);
+    limit(world.openFiles(world.main()).length - 3);
+    process.kill(world.childOf('a'), 'SIGKILL');
+    await expect(client.must('release', {})).resolves.toMatchObject({ apps: [{ app: 'a', back: false }] });
+    const other = connect(world.at('socket')).on('error', () => undefined);
+    await pause(500);
+    other.destroy();
+    expect([world.isRunning('a'), world.starts()]).toEqual([false, 1]);
+    limit(4096);
+    await back(world, 'a', 10_000);
+    await until('no lease', () => !world.hasLease());
+  });
+
   test('all of them at once', async () => {
     const { world } = await held(['a', 'b']);
     const children = world.children();

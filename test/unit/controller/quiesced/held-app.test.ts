@@ -76,6 +76,37 @@ test('alone it tries for ever, less and less often', async () => {
   expect(clock.timers()).toBe(0);
 });
 
+test('a hold whose turn comes after it was let go never begins', async () => {
+  let found = (): void => undefined;
+  const { app, did } = setup({
+    look: () =>
+      new Promise((resolve) => {
+        found = () => resolve({});
+      }),
+  });
+  void app.look();
+  const holding = app.hold({}, 3000).catch((error: Error) => error.message);
+  await app.release({});
+  found();
+  expect([await holding, did]).toEqual(['it was let go before it was held', ['release']]);
+});
+
+test('what another process held is let go to its end also when nobody waits for it any more', async () => {
+  let tries = 0;
+  const { app, clock } = setup({
+    release: async () => {
+      tries += 1;
+      if (tries < 3) throw new Error('not yet');
+    },
+  });
+  const first = app.release({}).catch(() => undefined);
+  const done = app.letGoAlone('felhom-quiesced has gone');
+  await first;
+  await clock.advance(10_000);
+  await done;
+  expect(tries).toBe(3);
+});
+
 test('let go alone without a hold does nothing', async () => {
   const { app, did } = setup();
   await app.letGoAlone('felhom-quiesced has gone');
@@ -85,6 +116,7 @@ test('let go alone without a hold does nothing', async () => {
 test('half a hold is let go too', async () => {
   const { app, did } = setup({ hold: () => new Promise(() => undefined) });
   void app.hold({}, 3000);
+  await new Promise(setImmediate);
   await app.letGoAlone('felhom-quiesced has gone');
   expect(did).toEqual(['release']);
 });
@@ -98,7 +130,7 @@ test('a hold that was let go meanwhile is not said to be held', async () => {
       }),
   });
   const holding = app.hold({}, 3000);
-  await Promise.resolve();
+  await new Promise(setImmediate);
   await app.release({});
   held();
   await expect(holding).rejects.toThrow('let go before it was held');
