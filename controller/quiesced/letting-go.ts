@@ -12,8 +12,10 @@ export interface LettingGoPorts {
   clock: Clock;
   children: Children;
   say: Say;
-  /** It is back: the lease need not name it any more. */
+  /** It is back, or given up: the lease need not name it any more. */
   dropped: (name: string) => void;
+  /** Whether quiesce.yaml names it now; true where that cannot be told. */
+  isNamed: (name: string) => Promise<boolean>;
 }
 
 export interface Release extends LeasedApp {
@@ -24,7 +26,7 @@ export interface Release extends LeasedApp {
 }
 
 export interface LettingGo {
-  /** Resolves after the first try, or when that takes long. Goes on until it is back. Never rejects. */
+  /** Resolves after the first try, or when that takes long. Goes on until it is back, or until root gives it up. Never rejects. */
   begin(release: Release): Promise<ReleasedApp>;
   /** Let go, but not back. */
   notBack(): { app: string; error: string; since_ms: number }[];
@@ -44,11 +46,13 @@ const TRY_MS = 120_000;
 /** For ending a command that has used up its time. */
 const SLACK_MS = 10_000;
 const TELL_AFTER_MS = 60_000;
+/** So many tries, about a minute and a half, are made also for one that quiesce.yaml no longer names. */
+const LEAST_TRIES = 8;
 
 const limitOf = ({ app }: LeasedApp): number => (app.adapter === 'command' ? app.post.timeout + SLACK_MS : TRY_MS);
 const inSeconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-export const createLettingGo = ({ clock, children, say, dropped }: LettingGoPorts): LettingGo => {
+export const createLettingGo = ({ clock, children, say, dropped, isNamed }: LettingGoPorts): LettingGo => {
   const going = new Map<string, { since: number; error: string; done: Promise<void> }>();
   const stopped = new AbortController();
 
@@ -109,6 +113,11 @@ export const createLettingGo = ({ clock, children, say, dropped }: LettingGoPort
         `${name}: back after ${inSeconds(clock.monotonic() - since)}${release.heldAt === null ? '' : `, held for ${inSeconds(endedAfter)}`}`,
       );
     };
+    const giveUp = () => {
+      going.delete(name);
+      dropped(name);
+      say(3, `${name}: given up, for quiesce.yaml no longer names it. If it is still wanted, bring it back by hand.`);
+    };
     let first: Promise<unknown> = Promise.resolve();
     const run = async (): Promise<void> => {
       for (let failed = 0; !stopped.signal.aborted; failed++) {
@@ -117,6 +126,8 @@ export const createLettingGo = ({ clock, children, say, dropped }: LettingGoPort
         const trying = attempt(release, failed);
         if (failed === 0) first = trying;
         if (await trying) return back();
+        // Somebody who may write that file has removed the application for good.
+        if (failed + 1 >= LEAST_TRIES && !(await isNamed(name))) return giveUp();
       }
     };
     const entry = { since, error: '', done: Promise.resolve() };

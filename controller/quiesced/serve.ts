@@ -34,7 +34,12 @@ const makeParts = ({ config, stateDir, runtimeDir }: Options, version: string, p
   const { say } = log;
   const leases = openLeases({ stateDir, runtimeDir, say });
   const children = createChildren({ clock, program, say, mark: leases.mark });
-  const letting = createLettingGo({ clock, children, say, dropped: leases.drop });
+  const isNamed = async (name: string): Promise<boolean> => {
+    const file = await readQuiesceFile(config);
+    // A file that is gone or empty may be no decision of anybody.
+    return !file.ok || file.config.apps.length === 0 || file.config.apps.some((app) => app.name === name);
+  };
+  const letting = createLettingGo({ clock, children, say, dropped: leases.drop, isNamed });
   const keeper = createKeeper({
     version,
     clock,

@@ -31,6 +31,8 @@ const setup = (...results: (Error | 'hangs' | undefined)[]) => {
       kill: async () => undefined,
     };
   };
+  /** What quiesce.yaml names. */
+  const named = new Set(['a']);
   const children: Children = {
     open: async () => {
       opened += 1;
@@ -43,8 +45,9 @@ const setup = (...results: (Error | 'hangs' | undefined)[]) => {
     children,
     say: (priority, text) => void lines.push(`${priority} ${text}`),
     dropped: (name) => void dropped.push(name),
+    isNamed: async (name) => named.has(name),
   });
-  return { clock, lines, dropped, letting, link, opened: () => opened };
+  return { named, clock, lines, dropped, letting, link, opened: () => opened };
 };
 const release = { app, state: {}, heldAt: 0 };
 
@@ -78,6 +81,22 @@ test('what the application refuses is tried again, less and less often, for ever
   await clock.advance(60_000);
   await letting.allBack();
   expect([dropped, letting.isNotBack('a')]).toEqual([['a'], false]);
+});
+
+test('one that quiesce.yaml no longer names is given up after eight tries, and that is told', async () => {
+  const { letting, link, opened, clock, lines, dropped, named } = setup(
+    ...Array.from({ length: 20 }, () => new AppSays('no such container')),
+  );
+  named.clear();
+  await letting.begin({ ...release, link: link() });
+  await clock.advance(90_000 - 1);
+  expect(letting.isNotBack('a')).toBe(true);
+  await clock.advance(60_001);
+  await letting.allBack();
+  expect([opened(), letting.isNotBack('a'), dropped]).toEqual([7, false, ['a']]);
+  expect(lines.at(-1)).toContain('given up, for quiesce.yaml no longer names it');
+  await clock.advance(300_000);
+  expect(opened()).toBe(7);
 });
 
 test('the answer does not wait for one that hangs', async () => {
