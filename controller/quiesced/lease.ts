@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { QuiesceApp } from '#shared/quiesce/config';
 import { errorText } from '#shared/quiesce/plain-text';
 import type { State } from './adapters/adapter.ts';
@@ -57,7 +58,19 @@ export interface LeaseStore {
 
 const parse = <T>(text: string | null): T | null => (text === null ? null : (JSON.parse(text) as T));
 
-export const openLeases = ({ stateDir, runtimeDir, say }: { stateDir: string; runtimeDir: string; say: Say }): LeaseStore => {
+export interface LeasePlace {
+  stateDir: string;
+  runtimeDir: string;
+  say: Say;
+  /** Rejects where somebody else could have written the file, or it cannot be read. */
+  readFile?: (path: string) => Promise<string | null>;
+}
+
+/** No reason to take a lease for unreadable: no descriptor or memory left, a disk that does not answer. */
+const PASSING = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EIO', 'ETIMEDOUT'];
+const READ_AGAIN = { tries: 30, everyMs: 1000 };
+
+export const openLeases = ({ stateDir, runtimeDir, say, readFile = readTrusted }: LeasePlace): LeaseStore => {
   const leasePath = join(stateDir, 'lease.json');
   const markerPath = join(runtimeDir, 'marker.json');
   const entries = new Map<string, LeasedApp>();
@@ -111,12 +124,24 @@ export const openLeases = ({ stateDir, runtimeDir, say }: { stateDir: string; ru
     }
   };
 
+  const readPatiently = async (path: string): Promise<string | null> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await readFile(path);
+      } catch (error) {
+        if (tries >= READ_AGAIN.tries || !PASSING.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        if (tries === 1) say(4, `the lease cannot be read yet: ${errorText(error)}`);
+        await setTimeout(READ_AGAIN.everyMs);
+      }
+    }
+  };
+
   return {
     read: async () => {
       const marker = await readMarker();
       const found = { live: false, leftovers: { children: marker?.children ?? [], groups: marker?.groups ?? [] } };
       try {
-        const lease = parse<LeaseFile>(await readTrusted(leasePath));
+        const lease = parse<LeaseFile>(await readPatiently(leasePath));
         for (const leased of lease?.apps ?? []) entries.set(leased.app.name, leased);
         if (lease !== null) id = lease.id as typeof id;
         onDisk = null;

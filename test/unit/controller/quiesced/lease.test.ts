@@ -99,3 +99,16 @@ test.each(['state', '.'])('where others may write in %s it is refused: the next 
 test('nothing there: nothing was held', async () => {
   await expect(open().read()).resolves.toEqual({ apps: [], live: false, leftovers: { children: [], groups: [] } });
 });
+
+test('a lease that cannot be read just now is read a little later, and obeyed', async () => {
+  await open().add([leased('a')]);
+  let tries = 0;
+  const busy = async (path: string) => {
+    tries += 1;
+    if (tries === 1) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    return readFile(path, 'utf8');
+  };
+  const leases = openLeases({ stateDir: join(dir, 'state'), runtimeDir: dir, say: () => undefined, readFile: busy });
+  await expect(leases.read()).resolves.toMatchObject({ apps: [leased('a')], live: true });
+  expect([tries, await there(file())]).toEqual([2, true]);
+});
