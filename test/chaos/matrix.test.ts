@@ -12,11 +12,11 @@ import { inSeconds, renderMatrix } from './matrix/print.ts';
 import { makeQuiescedWorld } from './quiesced-world.ts';
 
 const SOAK = process.env.FELHOM_SOAK === '1';
-const ROUNDS = SOAK ? 10 : 1;
+const ROUNDS = SOAK ? 5 : 1;
 /** Between the moment and the fault. */
 const delayMs = (): number => (SOAK ? Math.random() * 400 : 5);
 /** At the same time: most of a cell is waiting. */
-const GUESTS = 5;
+const GUESTS = 6;
 const PATIENCE_MS = SOAK ? 7_200_000 : 900_000;
 
 /** For trying a part of it: words of faults' names. */

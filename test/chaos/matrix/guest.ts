@@ -77,7 +77,8 @@ export const makeGuest = async (leaf: Leaf, { tinyDisk = false, ownClock = false
   const writer = await startWriter(at('data/app.db'), (writes, when) => holds.change('db', writes, when));
   later(() => writer.kill());
 
-  const service = quiesced.fileApp('app', { pre: wait('pre'), post: wait('post') });
+  // A pre that outlives its attempt does harm.
+  const service = quiesced.fileApp('app', { pre: `${wait('pre')}; rm -f $D/app.running`, post: wait('post') });
   await quiesced.writeConfig({
     holdMax: `${HOLD_MAX_MS}ms`,
     apps: [

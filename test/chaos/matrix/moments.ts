@@ -37,8 +37,9 @@ export const MOMENTS = {
   },
   // One is held, the next half, the last not yet.
   'in hold': { child: 'app', reach: reached('pre') },
-  'after POST': { child: 'db', reach: posted },
+  'after POST': { child: 'app', reach: posted },
   'at the point': {
+    // Its containers are watched for a second after they came back, so its child still lives.
     child: 'box',
     reach: async (guest) => {
       await posted(guest);
