@@ -49,9 +49,16 @@ const commandsOf = (dir: string): number[] =>
 const wait = (gate: Gate) =>
   `if [ -e $D/wait.${gate} ]; then touch $D/reached.${gate}; while [ -e $D/wait.${gate} ]; do sleep 0.03; done; fi`;
 
+const UMOUNT = '/usr/bin/umount';
+/** Those that a killed test process has left are taken away first. */
 const mountTiny = (directory: string): void => {
-  execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=128k,mode=700', 'felhom-matrix', directory]);
-  later(async () => void execFileSync('/usr/bin/umount', ['-l', directory]));
+  for (const { source, point } of parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'))) {
+    const [, pid] = /^felhom-matrix-(\d+)$/.exec(source) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) execFileSync(UMOUNT, ['-l', point]);
+  }
+  const options = ['-t', 'tmpfs', '-o', 'size=128k,mode=700', `felhom-matrix-${process.pid}`];
+  execFileSync('/usr/bin/mount', [...options, directory]);
+  later(async () => void execFileSync(UMOUNT, ['-l', directory]));
 };
 
 export const makeGuest = async (leaf: Leaf, { tinyDisk = false, ownClock = false }: GuestOptions = {}) => {

@@ -1,8 +1,9 @@
 /** felhom-controller as it ships, in one file: it starts several times in a cell. And the preload that shifts a process's wall clock. */
-import { rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { isAlive } from '../quiesced-world.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 /** felhom-controller.service, ExecStart. */
@@ -11,8 +12,14 @@ const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64', '--opt
 let built: Promise<string> | null = null;
 
 const bundle = async (): Promise<string> => {
-  // Within the package, so that what is left out of the bundle is found.
-  const outdir = join(ROOT, `dist/matrix-${process.pid}`);
+  // Within the package, so that what is left out of the bundle is found. A test process that is killed leaves its own to the next.
+  const dist = join(ROOT, 'dist');
+  mkdirSync(dist, { recursive: true });
+  for (const name of readdirSync(dist)) {
+    const [, pid] = /^matrix-(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(dist, name), { recursive: true, force: true });
+  }
+  const outdir = join(dist, `matrix-${process.pid}`);
   process.once('exit', () => rmSync(outdir, { recursive: true, force: true }));
   await build({
     entryPoints: { main: join(ROOT, 'controller/main.ts') },
