@@ -8,6 +8,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source', 'node', 'default'] } },
   test: {
     include: ['test/{unit,contract,system,e2e,chaos}/**/*.test.ts'],
+    globalSetup: ['test/templates.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',

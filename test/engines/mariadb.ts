@@ -4,7 +4,17 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import mysql from 'mysql2';
 import type { Engine, EngineDirs, EngineKind } from './engine.ts';
-import { findProgram, giveTo, isEmpty, runAs, type ServerAccount, serverAccount, startServer, untilReady } from './process.ts';
+import {
+  fillFromTemplate,
+  findProgram,
+  giveTo,
+  isEmpty,
+  runAs,
+  type ServerAccount,
+  serverAccount,
+  startServer,
+  untilReady,
+} from './process.ts';
 
 const PROGRAMS = ['mariadbd', 'mariadb-install-db', 'mariadb-check'] as const;
 
@@ -44,13 +54,17 @@ const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDi
   await giveTo(account, [data, run, ...(log === undefined ? [] : [log])]);
   if (!(await isEmpty(data))) return false;
   const options = ['--no-defaults', '--skip-test-db', '--auth-root-authentication-method=socket', ...SIZES];
-  const logDir = log === undefined ? [] : [`--innodb-log-group-home-dir=${log}`];
   // Accounts by unix_socket for the server's own account, as Debian makes them, and for root.
   const who = [`--auth-root-socket-user=${account.name}`, ...(process.getuid?.() === 0 ? [`--user=${account.name}`] : [])];
   const makes = process.getuid?.() === 0 ? { name: 'root', uid: 0, gid: 0 } : account;
-  // A server that starts removes what looks like left-over temporary tables: those of another one in the same directory as well.
-  const where = [`--datadir=${data}`, `--tmpdir=${run}`];
-  runAs(makes, [program('mariadb-install-db'), ...options, ...logDir, ...who, ...where]);
+  const make = async (directory: string, logDir: string[] = []): Promise<void> => {
+    await giveTo(account, [directory]);
+    // A server that starts removes what looks like left-over temporary tables: those of another one in the same directory as well.
+    const where = [`--datadir=${directory}`, `--tmpdir=${run}`];
+    runAs(makes, [program('mariadb-install-db'), ...options, ...logDir, ...who, ...where]);
+  };
+  if (log === undefined) await fillFromTemplate('mariadb', data, make);
+  else await make(data, [`--innodb-log-group-home-dir=${log}`]);
   await giveTo(account, [data, ...(log === undefined ? [] : [log])]);
   return true;
 };

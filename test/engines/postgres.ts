@@ -4,7 +4,17 @@ import { chmod, lstat, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Engine, EngineDirs, EngineKind } from './engine.ts';
-import { findProgram, giveTo, isEmpty, runAs, type ServerAccount, serverAccount, startServer, untilReady } from './process.ts';
+import {
+  fillFromTemplate,
+  findProgram,
+  giveTo,
+  isEmpty,
+  runAs,
+  type ServerAccount,
+  serverAccount,
+  startServer,
+  untilReady,
+} from './process.ts';
 
 /** Debian keeps each version apart; the newest is taken. */
 const BINARIES = (() => {
@@ -47,10 +57,14 @@ const prepareFiles = async (account: ServerAccount, { data, log, run }: EngineDi
     await pointWal(data, log);
     return false;
   }
-  const waldir = log === undefined ? [] : [`--waldir=${log}`];
   // With checksums, a page that was torn is an error and never a row.
   const options = ['--auth=trust', '--data-checksums', '--encoding=UTF8', '--locale=C.UTF-8', `--username=${account.name}`];
-  runAs(account, [program('initdb'), `--pgdata=${data}`, ...options, ...waldir]);
+  const make = async (directory: string, waldir: string[] = []): Promise<void> => {
+    await giveTo(account, [directory]);
+    runAs(account, [program('initdb'), `--pgdata=${directory}`, ...options, ...waldir]);
+  };
+  if (log === undefined) await fillFromTemplate('postgres', data, make);
+  else await make(data, [`--waldir=${log}`]);
   return true;
 };
 

@@ -1,7 +1,7 @@
 /** A server as a process of a test: under an account that it accepts, dying with the test, watched until it answers. */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, open, readdir, readFile, stat } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -78,6 +78,27 @@ export const runAs = (account: ServerAccount, [program, ...args]: readonly [stri
     const { stdout, stderr } = error as { stdout?: Buffer; stderr?: Buffer };
     throw new Error(`${program} failed: ${`${stdout ?? ''}${stderr ?? ''}`.trim().slice(-1000)}`, { cause: error });
   }
+};
+
+/**
+ * Fills an empty directory as `make` does, which takes seconds of processor time: in a run of all tests it is done once, and copied
+ * from then on.
+ */
+export const fillFromTemplate = async (
+  name: string,
+  target: string,
+  make: (directory: string) => Promise<void>,
+): Promise<void> => {
+  const templates = process.env.FELHOM_TEST_TEMPLATES;
+  if (templates === undefined) return make(target);
+  const template = join(templates, name);
+  if (!existsSync(template)) {
+    const own = await mkdtemp(`${template}-`);
+    await make(own);
+    // Another test may have been quicker.
+    await rename(own, template).catch(() => rm(own, { recursive: true, force: true }));
+  }
+  execFileSync('/bin/cp', ['-a', '--reflink=auto', `${template}/.`, target]);
 };
 
 export interface Server {
