@@ -12,8 +12,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    // Most of the time a test file waits: for leases to end, freezes, servers to start.
-    maxWorkers: 4,
+    // Half of the time a test file waits: for leases to end, freezes, servers to start. More at once starve each other of two cores.
+    maxWorkers: 2,
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
   },
 });

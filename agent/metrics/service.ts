@@ -2,10 +2,10 @@
 
 import type { Clock } from '#shared/clock';
 import { int, percent } from '#shared/int';
+import { mountOf, parseMountinfo } from '#shared/mountinfo';
 import type { HostMetrics } from '#shared/wire/metrics';
 import { ageSeconds, type Collector, createCollector, type Reading } from '../collector.ts';
 import type { RunCommand } from '../ports/command.ts';
-import { mountOf, parseMountinfo } from '../ports/mountinfo.ts';
 import type { Proc } from '../ports/proc.ts';
 import type { Sysfs } from '../ports/sysfs.ts';
 import type { NodeView } from '../storage/node-view.ts';

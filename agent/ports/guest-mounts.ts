@@ -1,7 +1,8 @@
 /** The file systems a running container has mounted, reached from the host; every touch is a child process with a deadline. */
+
+import { type Mount, parseMountinfo } from '#shared/mountinfo';
 import { CommandError, type RunCommand } from './command.ts';
 import type { GuestCgroup } from './guest-cgroup.ts';
-import { type Mount, parseMountinfo } from './mountinfo.ts';
 import type { Proc } from './proc.ts';
 
 export interface GuestMounts {

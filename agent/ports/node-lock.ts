@@ -1,6 +1,6 @@
 /** vzdump's lock, one for the node: who holds it is read from the kernel, so that looking never takes it. */
 import { open } from 'node:fs/promises';
-import { parseMountinfo } from './mountinfo.ts';
+import { parseMountinfo } from '#shared/mountinfo';
 import type { Proc } from './proc.ts';
 
 export interface NodeLock {
@@ -38,7 +38,7 @@ const nameInLocks = async ({ lockFile, proc }: NodeLockPorts): Promise<string | 
     const field = (name: string) => new RegExp(`^${name}:\\s*(\\d+)$`, 'm').exec(fdinfo)?.[1];
     const mount = parseMountinfo(await proc.mountinfo()).find(({ id }) => id === field('mnt_id'));
     if (!mount) throw new Error(`The mount of ${lockFile} is not in mountinfo.`);
-    return `${inHex(mount.numbers)}:${field('ino')}`;
+    return `${inHex(mount.device)}:${field('ino')}`;
   } finally {
     await handle.close();
   }

@@ -1,9 +1,9 @@
 /** The snapshot that the checks decide over, in the three steps in which it is read. */
 import type { Space } from '#agent/ports/filesystem';
-import type { Mount } from '#agent/ports/mountinfo';
 import type { PmxcfsView } from '#agent/ports/pmxcfs';
 import type { GuestResource, Resources, StorageConfig, StorageResource } from '#agent/ports/proxmox';
 import type { ThinPool } from '#agent/ports/thin-pools';
+import type { Mount } from '#shared/mountinfo';
 import type { Known } from './known.ts';
 import type { Mode } from './verdict.ts';
 

@@ -1,5 +1,5 @@
 /** What is mounted inside a container: a snapshot freezes it and then syncs every one of its file systems. Pure. */
-import { type Mount, mountOf } from '#agent/ports/mountinfo';
+import { type Mount, mountOf } from '#shared/mountinfo';
 import type { Facts } from './facts.ts';
 import { whereKnown } from './known.ts';
 import type { Check, Finding } from './verdict.ts';
@@ -17,7 +17,7 @@ const NETWORK: ReadonlySet<string> = new Set('9p afs ceph cifs davfs glusterfs l
 const isFuse = ({ fstype }: Mount): boolean =>
   fstype === 'fuse' || fstype === 'fuseblk' || (fstype.startsWith('fuse.') && fstype !== 'fuse.lxcfs');
 
-const numbersOf = (mounts: readonly Mount[]): Set<string> => new Set(mounts.map(({ numbers }) => numbers));
+const numbersOf = (mounts: readonly Mount[]): Set<string> => new Set(mounts.map(({ device }) => device));
 
 /**
  * FUSE whose server is frozen with the container, so that its sync never ends. One that the host itself has mounted and gives in
@@ -25,13 +25,13 @@ const numbersOf = (mounts: readonly Mount[]): Set<string> => new Set(mounts.map(
  */
 const ownFuse = (inside: readonly Mount[], host: readonly Mount[]): Mount[] => {
   const given = numbersOf(host);
-  return inside.filter((mount) => isFuse(mount) && !given.has(mount.numbers));
+  return inside.filter((mount) => isFuse(mount) && !given.has(mount.device));
 };
 
 /** One mount a file system, one that is to be seen where there is a choice. */
 const distinct = (mounts: readonly Mount[]): Mount[] => {
   const seen = mounts.filter((mount) => mountOf(mounts, mount.point) === mount);
-  return [...new Map([...mounts, ...seen].map((mount) => [mount.numbers, mount])).values()];
+  return [...new Map([...mounts, ...seen].map((mount) => [mount.device, mount])).values()];
 };
 
 /** File systems that somebody else serves, who may not answer. */

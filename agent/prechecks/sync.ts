@@ -3,9 +3,9 @@
  * has no other upper bound (pve-container:src/PVE/LXC.pm, sync_container_namespace).
  */
 import { CommandError } from '#agent/ports/command';
-import type { Mount } from '#agent/ports/mountinfo';
 import { createTurn, type InTurn } from '#agent/turn';
 import type { Clock } from '#shared/clock';
+import type { Mount } from '#shared/mountinfo';
 import { mountsToSync } from './guest-mounts.ts';
 
 export interface GuestSyncPorts {

@@ -1,9 +1,9 @@
 /** Whether the storage for archives is there: configured, active, on the drive that is meant, and writable. Pure. */
 
-import { type Mount, mountOf } from '#agent/ports/mountinfo';
 import type { StorageConfig, StorageResource } from '#agent/ports/proxmox';
 import { requiredMount } from '#agent/storage/class';
 import { dumpDirOf, pathOf, SHARES } from '#agent/storage/directory';
+import { type Mount, mountOf } from '#shared/mountinfo';
 import type { Facts, Target } from './facts.ts';
 import { whyUnknown } from './known.ts';
 import type { Check, Finding } from './verdict.ts';
@@ -27,9 +27,9 @@ export const targetMount = ({ config, mounts, space }: Pick<Target, 'config' | '
   if (config === undefined || pathOf(config) === '' || !mounts.ok) return undefined;
   const written = mountOf(real(mounts.value), dumpDirOf(config));
   const numbers = space?.ok ? numbersOf(space.value.device) : '';
-  if (written?.numbers === numbers) return written;
+  if (written?.device === numbers) return written;
   // A btrfs subvolume's files tell a device that no mount has.
-  return real(mounts.value).find((mount) => mount.numbers === numbers) ?? written;
+  return real(mounts.value).find((mount) => mount.device === numbers) ?? written;
 };
 
 /** The first mount point that must be one and is not; '' where all are. */

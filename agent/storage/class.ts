@@ -1,6 +1,6 @@
 /** How quick the drives behind a path or a storage are, from what the kernel shows of them. Pure. */
 
-import { type Mount, mountOf } from '../ports/mountinfo.ts';
+import { type Mount, mountOf } from '#shared/mountinfo';
 import type { StorageConfig } from '../ports/proxmox.ts';
 import type { BlockDevice } from '../ports/sysfs.ts';
 
@@ -49,8 +49,8 @@ const kernelName = ({ devices, links }: Drives, path: string): string => {
 };
 
 /** btrfs shows `0:NN` for its numbers and only one of its devices. */
-const namesBehind = (drives: Drives, { numbers, fstype, source }: Mount): string[] => {
-  if (!numbers.startsWith('0:')) return [numbers];
+const namesBehind = (drives: Drives, { device, fstype, source }: Mount): string[] => {
+  if (!device.startsWith('0:')) return [device];
   if (fstype !== 'btrfs' || !source.startsWith('/dev/')) return [];
   const name = kernelName(drives, source);
   return [...(drives.btrfsMembers.find((members) => members.includes(name)) ?? [name])];

@@ -1,6 +1,7 @@
 /** Every mount of a guest and whether a backup includes it, each with its reason in words for customers. Pure. */
+
+import { decodeOctal } from '#shared/mountinfo';
 import type { Coverage } from '#shared/wire/archives';
-import { decodeOctal } from '../ports/mountinfo.ts';
 import type { GuestType } from '../ports/proxmox.ts';
 import { guestVolumes, type Volume } from './volumes.ts';
 

@@ -1,8 +1,8 @@
 /** What several services need to know of this node, asked for at most every few seconds whatever the guests do, and never when idle. */
 
 import type { Clock } from '#shared/clock';
+import { parseMountinfo } from '#shared/mountinfo';
 import { type Collector, createCollector } from '../collector.ts';
-import { parseMountinfo } from '../ports/mountinfo.ts';
 import type { Proc } from '../ports/proc.ts';
 import type { Proxmox, Resources, StorageConfig } from '../ports/proxmox.ts';
 import type { Sysfs } from '../ports/sysfs.ts';

@@ -1,5 +1,5 @@
 /** Whether all data of an application is in a backup: where it lies, joined with what the host says that a backup includes. Pure. */
-import { isWithin, type Mount, mountOf, pathWithin } from '#shared/quiesce/mountinfo';
+import { isWithin, type Mount, mountOf, pathWithin } from '#shared/mountinfo';
 import type { Place } from '#shared/quiesce/protocol';
 import type { Coverage } from '#shared/wire/archives';
 import type { Disk } from '../ports/block-devices.ts';

@@ -1,5 +1,5 @@
 /** What is known of the guest when a backup is planned: the host's word on what a backup includes, and this guest's own mounts and disks. */
-import type { Mount } from '#shared/quiesce/mountinfo';
+import type { Mount } from '#shared/mountinfo';
 import type { Place, PreparedApp } from '#shared/quiesce/protocol';
 import { type Coverage, getCoverage } from '#shared/wire/archives';
 import type { AgentClient } from '../ports/agent-client.ts';

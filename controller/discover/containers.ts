@@ -1,5 +1,5 @@
 /** Docker's containers: those that keep data are stopped, after those that need them. Pure. */
-import type { Mount } from '#shared/quiesce/mountinfo';
+import type { Mount } from '#shared/mountinfo';
 import type { Findings, FoundContainer } from './findings.ts';
 import { onAnotherMount, outsideOfBackups } from './places.ts';
 import type { Part } from './proposal.ts';

@@ -1,5 +1,5 @@
 /** What was found in the guest, as one snapshot: proposals are made from this and nothing else. */
-import type { Mount } from '#shared/quiesce/mountinfo';
+import type { Mount } from '#shared/mountinfo';
 
 export type Listening =
   | { kind: 'unix'; path: string }

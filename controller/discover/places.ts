@@ -1,5 +1,5 @@
 /** On what file system a path lies, as far as a backup of this guest is concerned. Pure. */
-import { isRemote, type Mount, mountOf } from '#shared/quiesce/mountinfo';
+import { isRemote, type Mount, mountOf } from '#shared/mountinfo';
 
 const IN_MEMORY: ReadonlySet<string> = new Set(['tmpfs', 'ramfs']);
 

@@ -1,7 +1,7 @@
 /** Takes the readings that `quiesce discover` decides on. Changes nothing, and connects to nothing but Docker's socket. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseMountinfo } from '#shared/quiesce/mountinfo';
+import { parseMountinfo } from '#shared/mountinfo';
 import type { Findings } from '../discover/findings.ts';
 import { runningContainers } from './docker-read.ts';
 import { runningProcesses } from './processes.ts';

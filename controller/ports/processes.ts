@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open, readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRemote, type Mount, mountOf } from '#shared/quiesce/mountinfo';
+import { isRemote, type Mount, mountOf } from '#shared/mountinfo';
 import type { FoundProcess, InContainer, Listening, OpenFile } from '../discover/findings.ts';
 
 const readable = (path: string): Promise<string | null> => readFile(path, 'utf8').catch(() => null);

@@ -1,7 +1,7 @@
 /** Where paths lie: links followed, and the mount that each is on. */
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
-import { type Mount, mountOf, mountsWithin, parseMountinfo } from '#shared/quiesce/mountinfo';
+import { type Mount, mountOf, mountsWithin, parseMountinfo } from '#shared/mountinfo';
 import type { Place } from '#shared/quiesce/protocol';
 
 /** A program of its own follows the links: on a dead network file system it hangs, and we do not. */

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import { mountOf, parseMountinfo } from '#shared/mountinfo';
 import type { Coverage } from '#shared/wire/archives';
 import type { BackupDue, BackupStatus, HeldReport } from '#shared/wire/backups';
 import { bootstrapOf, envelope, later, makeLeaf, startAgent } from '../contract/controller-agent.ts';

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import { mountOf, parseMountinfo } from '#shared/mountinfo';
 import { start } from './processes.ts';
 
 const SOCKET_WITHIN_MS = 10_000;

@@ -1,7 +1,7 @@
 /** Where the files of a MySQL or MariaDB server lie, and the proof that those which we see under that name are its own. */
 import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { isWithin, mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import { isWithin, mountOf, parseMountinfo } from '#shared/mountinfo';
 import type { Connection, Row } from './mysql-connection.ts';
 import { list, type Settings } from './mysql-server.ts';
 

@@ -6,7 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import { mountOf, parseMountinfo } from '#shared/mountinfo';
 import { bootstrapOf, type Leaf, later } from '../../contract/controller-agent.ts';
 import { startEngine } from '../../docker/engine.ts';
 import { isAlive, makeQuiescedWorld, pause, signal, until } from '../quiesced-world.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isWithin, mountOf, parseMountinfo } from '#shared/quiesce/mountinfo';
+import { isWithin, mountOf, parseMountinfo } from '#shared/mountinfo';
 
 const TEXT = `21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 21 0:40 /@srv /srv rw - btrfs /dev/sdb rw,subvol=/@srv
@@ -36,4 +36,21 @@ test.each([
   ['/', '/a', false],
 ])('%s within %s: %s', (path, directory, within) => {
   expect(isWithin(path, directory)).toBe(within);
+});
+
+test('optional fields of a mount are skipped, however many', () => {
+  const [mount] = parseMountinfo(
+    '36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 propagate_from:2 - ext3 /dev/root rw,errors=continue\n',
+  );
+  const options = ['rw', 'noatime', 'rw', 'errors=continue'];
+  expect(mount).toEqual({
+    id: '36',
+    parent: '35',
+    device: '98:0',
+    root: '/mnt1',
+    point: '/mnt2',
+    fstype: 'ext3',
+    source: '/dev/root',
+    options,
+  });
 });

@@ -4,7 +4,6 @@ import type { Reading } from '#agent/collector';
 import { parseConfig } from '#agent/config';
 import { CommandError } from '#agent/ports/command';
 import type { Space } from '#agent/ports/filesystem';
-import { parseMountinfo } from '#agent/ports/mountinfo';
 import type { PmxcfsView } from '#agent/ports/pmxcfs';
 import type { GuestResource, Resources, StorageConfig } from '#agent/ports/proxmox';
 import type { Store } from '#agent/ports/store';
@@ -14,6 +13,7 @@ import { createPrechecks } from '#agent/prechecks/service';
 import { createGuestSync } from '#agent/prechecks/sync';
 import type { Verdict } from '#agent/prechecks/verdict';
 import { sleep } from '#shared/clock';
+import { parseMountinfo } from '#shared/mountinfo';
 import { fakeClock } from '../fake-clock.ts';
 import { storageConfig, storageResource } from '../fake-host.ts';
 

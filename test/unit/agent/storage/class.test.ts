@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { mountOf, parseMountinfo } from '#agent/ports/mountinfo';
 import { createSysfs } from '#agent/ports/sysfs';
 import { classOfPath, classOfStorage, type Drives } from '#agent/storage/class';
+import { parseMountinfo } from '#shared/mountinfo';
 import { storageConfig } from '../fake-host.ts';
 import { makeTree, type Tree } from '../ports/tree.ts';
 
@@ -132,17 +132,3 @@ test.each([
 ])('storage %s %j: %j', async (type, facts, expected) =>
   expect(classOfStorage(await drives(), storageConfig({ path: '', ...facts, type }))).toBe(expected),
 );
-
-test('of several mounts on one point the last covers the others', () => {
-  const mounts = parseMountinfo('1 0 8:1 / /a rw - ext4 /dev/sda1 rw\n2 0 8:2 / /a rw - ext4 /dev/sda2 rw\n');
-  expect(mountOf(mounts, '/a/b')?.numbers).toBe('8:2');
-  expect(mountOf(mounts, '/b')).toBeUndefined();
-});
-
-test('optional fields of a mount are skipped, however many', () => {
-  const [mount] = parseMountinfo(
-    '36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 propagate_from:2 - ext3 /dev/root rw,errors=continue\n',
-  );
-  const options = ['rw', 'noatime', 'rw', 'errors=continue'];
-  expect(mount).toEqual({ id: '36', numbers: '98:0', point: '/mnt2', fstype: 'ext3', source: '/dev/root', options });
-});

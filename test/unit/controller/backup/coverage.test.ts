@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type GuestView, placeApp } from '#controller/backup/coverage';
 import type { Disk } from '#controller/ports/block-devices';
-import type { Mount } from '#shared/quiesce/mountinfo';
+import type { Mount } from '#shared/mountinfo';
 import type { Place } from '#shared/quiesce/protocol';
 import type { Coverage } from '#shared/wire/archives';
 
@@ -21,6 +21,7 @@ const mount = (id: string, parent: string, device: string, root: string, point: 
   point,
   fstype: 'ext4',
   source: '',
+  options: [],
 });
 const place = (path: string, mount_point: string, device: string, root = '/', fstype = 'ext4'): Place => ({
   path,

@@ -1,15 +1,19 @@
 /** A loop with a fake agent, a fake felhom-quiesced and a clock by hand. */
+
 import { createApplications } from '#controller/backup/applications';
 import type { Happening } from '#controller/backup/events';
 import { createBackupLoop } from '#controller/backup/loop';
 import type { AttemptResult } from '#controller/backup/result';
+import type { Mount } from '#shared/mountinfo';
 import type { PreparedApp } from '#shared/quiesce/protocol';
 import { fakeAgent } from '../fake-agent.ts';
 import { fakeQuiesced } from '../fake-quiesced.ts';
 import { manualClock } from '../manual-clock.ts';
 
 /** The guest's root file system is one volume, with the number 8:1. */
-export const MOUNTS = [{ id: '1', parent: '0', device: '8:1', root: '/', point: '/', fstype: 'ext4', source: '/dev/sda1' }];
+export const MOUNTS: Mount[] = [
+  { id: '1', parent: '0', device: '8:1', root: '/', point: '/', fstype: 'ext4', source: '/dev/sda1', options: [] },
+];
 export const place = (path: string) => ({ path, mount_point: '/', device: '8:1', fstype: 'ext4', root: '/' });
 
 export const app = (name: string, change: Partial<PreparedApp> = {}): PreparedApp => ({

@@ -1,6 +1,6 @@
 /** Findings as a reading of a guest gives them, to be changed where a test needs it. */
 import type { Findings, FoundContainer, FoundProcess } from '#controller/discover/findings';
-import type { Mount } from '#shared/quiesce/mountinfo';
+import type { Mount } from '#shared/mountinfo';
 
 export const mount = (point: string, fstype: string): Mount => ({
   id: point,
@@ -10,6 +10,7 @@ export const mount = (point: string, fstype: string): Mount => ({
   point,
   fstype,
   source: '',
+  options: [],
 });
 
 export const NOTHING: Findings = {

@@ -1,6 +1,7 @@
-/** /proc/self/mountinfo, proc_pid_mountinfo(5), as the programs of a guest read it. Pure. */
+/** /proc/self/mountinfo, proc_pid_mountinfo(5). Pure. */
 
 export interface Mount {
+  /** Of the mount, as fdinfo(5) names it. */
   id: string;
   /** The mount that this one stands on. */
   parent: string;
@@ -11,18 +12,31 @@ export interface Mount {
   point: string;
   fstype: string;
   source: string;
+  /** Of the mount and of its file system. */
+  options: readonly string[];
 }
 
 /** Blanks, tabs, newlines and backslashes are written in octal, as in fstab(5). */
-const decode = (field: string): string =>
+export const decodeOctal = (field: string): string =>
   field.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
 const parseLine = (line: string): Mount[] => {
   const [head = '', tail = ''] = line.split(' - ');
-  const [id, parent, device, root, point] = head.split(' ');
-  const [fstype, source] = tail.split(' ');
+  const [id, parent, device, root, point, own = ''] = head.split(' ');
+  const [fstype, source, shared = ''] = tail.split(' ');
   if (!id || !parent || !device || !root || !point || !fstype || source === undefined) return [];
-  return [{ id, parent, device, root: decode(root), point: decode(point), fstype, source: decode(source) }];
+  return [
+    {
+      id,
+      parent,
+      device,
+      root: decodeOctal(root),
+      point: decodeOctal(point),
+      fstype,
+      source: decodeOctal(source),
+      options: `${own},${shared}`.split(','),
+    },
+  ];
 };
 
 export const parseMountinfo = (text: string): Mount[] => text.split('\n').flatMap(parseLine);
