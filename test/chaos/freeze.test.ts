@@ -11,9 +11,9 @@ import { cgroupFreezer, type Freezer, hasFreezer, signalFreezer } from './freeze
 afterEach(cleanUp);
 
 const SOAK = process.env.FELHOM_SOAK === '1';
-const HOLD_MAX_MS = 3000;
+const HOLD_MAX_MS = 6000;
 /** Shorter than the lease, about as long, and longer. */
-const LENGTHS_MS = SOAK ? [10_000, 40_000, 130_000] : [2500, 3500, 6000];
+const LENGTHS_MS = SOAK ? [10_000, 40_000, 130_000] : [2500, 6500, 9000];
 const WORLDS = SOAK ? 20 : 5;
 const FREEZES_EACH = SOAK ? 10 : 4;
 
@@ -41,7 +41,7 @@ const redis = redisWith(true);
 
 /** A guest with a service that is a file, a database of SQLite and, where there is one, a Redis with a log. */
 const makeGuest = async () => {
-  const world = await makeWorld({ holdMax: '3s' });
+  const world = await makeWorld({ holdMax: '6s' });
   const { quiesced } = world;
   const engines: Engine[] = [];
   const apps = [quiesced.fileApp('app')] as Record<string, unknown>[];
@@ -55,7 +55,7 @@ const makeGuest = async () => {
     engines.push(engine);
     apps.push({ name: kind.name, ...engine.entry, hold: 'always' });
   }
-  await quiesced.writeConfig({ apps, holdMax: '3s' });
+  await quiesced.writeConfig({ apps, holdMax: '6s' });
   world.lead.due = false;
   const controller = world.run();
   const pids = () => [
