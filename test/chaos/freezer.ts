@@ -16,26 +16,29 @@ export const hasFreezer = process.getuid?.() === 0 && existsSync(join(V1, 'cgrou
 
 let made = 0;
 
+/** One that has just ended, for it has let go, need not be frozen. */
+const putInto = (pid: number, group: string): void => {
+  try {
+    writeFileSync(join(group, 'cgroup.procs'), String(pid));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+};
+
 export const cgroupFreezer = (pids: () => number[]): Freezer => {
   const group = join(V1, `felhom-test-${process.pid}-${made++}`);
   mkdirSync(group);
   const state = (wanted: 'FROZEN' | 'THAWED') => writeFileSync(join(group, 'freezer.state'), wanted);
   return {
     freeze: () => {
-      for (const pid of pids()) writeFileSync(join(group, 'cgroup.procs'), String(pid));
+      for (const pid of pids()) putInto(pid, group);
       state('FROZEN');
     },
     thaw: () => state('THAWED'),
     remove: () => {
       state('THAWED');
       // A group with processes in it stays; they end with the test, and so it is tried again by nobody but the machine's end.
-      for (const pid of pids()) {
-        try {
-          writeFileSync(join(V1, 'cgroup.procs'), String(pid));
-        } catch {
-          // It has ended.
-        }
-      }
+      for (const pid of pids()) putInto(pid, V1);
       try {
         rmdirSync(group);
       } catch {
