@@ -5,9 +5,8 @@
 import { connect, type Socket } from 'node:net';
 import { ErrorReply } from '@redis/client/dist/lib/errors.js';
 import { Decoder } from '@redis/client/dist/lib/RESP/decoder.js';
-import { afterAwake } from '#shared/quiesce/awake';
 import type { AppOf } from '#shared/quiesce/config';
-import { systemClock } from '../clock.ts';
+import { within } from './within.ts';
 
 const CONNECT_MS = 3000;
 
@@ -24,12 +23,8 @@ export class Silent extends Error {
   override readonly name = 'Silent';
 }
 
-/** After a freeze of the guest an answer that waits in the socket comes first. */
-const within = <T>(ms: number, work: Promise<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const cancel = afterAwake(systemClock, ms, () => reject(new Silent(`Redis did not answer within ${ms / 1000} s`)));
-    work.then(resolve, reject).finally(cancel);
-  });
+const inTime = <T>(ms: number, work: Promise<T>): Promise<T> =>
+  within(ms, work, new Silent(`Redis did not answer within ${ms / 1000} s`));
 
 interface Wire {
   /** Answers come in the order of the commands. */
@@ -111,7 +106,7 @@ export const redisConnection = (app: AppOf<'redis'>, password: string | null): C
     let wire: Wire | null = null;
     try {
       wire = wireOn(await dial(app), lost);
-      if (login !== null) await within(CONNECT_MS, wire.send(login));
+      if (login !== null) await inTime(CONNECT_MS, wire.send(login));
       return wire;
     } catch (error) {
       wire?.end();
@@ -131,7 +126,7 @@ export const redisConnection = (app: AppOf<'redis'>, password: string | null): C
   return {
     ask: async (ms, ...args) => {
       const wire = await (current ?? open());
-      return within(ms, wire.send(args));
+      return inTime(ms, wire.send(args));
     },
     close: () => {
       void current?.then(
