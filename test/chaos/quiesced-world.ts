@@ -3,43 +3,20 @@
  * does; and applications that are files: there while they run.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { stringify } from 'yaml';
 import { later, scratch } from '../contract/controller-agent.ts';
+import { isAlive } from './alive.ts';
+import { bundleSources } from './bundle.ts';
 import { connectQuiesced, type QuiescedClient } from './quiesced-client.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** The sources as they are now, in one file each as they ship: a child of theirs starts ten times as quickly as through a loader. */
-let bundle: string | null = null;
-const bundled = async (): Promise<string> => {
-  if (bundle !== null) return bundle;
-  // Within the package, so that drivers are found. A test process that is killed leaves its own to the next one.
-  const dist = join(ROOT, 'dist');
-  mkdirSync(dist, { recursive: true });
-  for (const name of readdirSync(dist)) {
-    const [, pid] = /^quiesced-(\d+)$/.exec(name) ?? [];
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(dist, name), { recursive: true, force: true });
-  }
-  const outdir = join(dist, `quiesced-${process.pid}`);
-  process.once('exit', () => rmSync(outdir, { recursive: true, force: true }));
-  await build({
-    entryPoints: { main: join(ROOT, 'controller/quiesced/main.ts'), child: join(ROOT, 'controller/quiesced/child.ts') },
-    outdir,
-    splitting: true,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20.19',
-    conditions: ['source'],
-    packages: 'external',
-    // Of an adapter whose file is not there, only its own applications suffer.
-    logLevel: 'silent',
-  });
-  bundle = join(outdir, 'main.js');
+let bundle: Promise<string> | null = null;
+const bundled = (): Promise<string> => {
+  bundle ??= bundleSources('quiesced', { main: 'controller/quiesced/main.ts', child: 'controller/quiesced/child.ts' });
   return bundle;
 };
 /** felhom-quiesced.service, ExecStart. */
@@ -71,18 +48,6 @@ const processesOf = (dir: string): number[] =>
       return [];
     }
   });
-
-/** The parent, from proc_pid_stat(5); null when there is no such process, or only its remains. */
-const parentOf = (pid: number): number | null => {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return state === 'Z' ? null : Number(parent);
-  } catch {
-    return null;
-  }
-};
-export const isAlive = (pid: number): boolean => parentOf(pid) !== null;
 
 /** As `kill` does, when it may have ended already. */
 export const signal = (pid: number, name: NodeJS.Signals): void => {

@@ -7,8 +7,9 @@ import Database from 'better-sqlite3';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MOST_LINE_BYTES } from '#shared/quiesce/protocol';
 import { cleanUp, later } from '../contract/controller-agent.ts';
+import { isAlive } from './alive.ts';
 import { connectQuiesced } from './quiesced-client.ts';
-import { isAlive, makeQuiescedWorld, pause, type QuiescedWorld, signal, until, worldOfFiles } from './quiesced-world.ts';
+import { makeQuiescedWorld, pause, type QuiescedWorld, signal, until, worldOfFiles } from './quiesced-world.ts';
 
 afterEach(cleanUp);
 

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive, until } from '../quiesced-world.ts';
+import { isAlive } from '../alive.ts';
+import { until } from '../quiesced-world.ts';
 
 const LIMIT = String(16 * 1024 * 1024);
 const isTwo = existsSync('/sys/fs/cgroup/cgroup.controllers');

@@ -1,42 +1,16 @@
 /** felhom-controller as it ships, in one file: it starts several times in a cell. And the preload that shifts a process's wall clock. */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { isAlive } from '../quiesced-world.ts';
+import { bundleSources } from '../bundle.ts';
 
-const ROOT = join(import.meta.dirname, '../../..');
 /** felhom-controller.service, ExecStart. */
 const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64', '--optimize-for-size'];
 
 let built: Promise<string> | null = null;
 
-const bundle = async (): Promise<string> => {
-  // Within the package, so that what is left out of the bundle is found. A test process that is killed leaves its own to the next.
-  const dist = join(ROOT, 'dist');
-  mkdirSync(dist, { recursive: true });
-  for (const name of readdirSync(dist)) {
-    const [, pid] = /^matrix-(\d+)$/.exec(name) ?? [];
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(dist, name), { recursive: true, force: true });
-  }
-  const outdir = join(dist, `matrix-${process.pid}`);
-  process.once('exit', () => rmSync(outdir, { recursive: true, force: true }));
-  await build({
-    entryPoints: { main: join(ROOT, 'controller/main.ts') },
-    outdir,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20.19',
-    conditions: ['source'],
-    packages: 'external',
-  });
-  return join(outdir, 'main.js');
-};
-
 /** What Node is given to run it. */
 export const controllerProgram = async (): Promise<string[]> => {
-  built ??= bundle();
+  built ??= bundleSources('matrix', { main: 'controller/main.ts' });
   return [...NODE_FLAGS, await built];
 };
 
