@@ -65,8 +65,25 @@ export interface AgentConfig {
     retention: Retention;
     guests: ReadonlyMap<number, Partial<GuestRules>>;
   };
+  disks: {
+    /** Below it one directory for each assigned file system. */
+    mountRoot: string;
+    filesystems: readonly Filesystem[];
+    /** Drives that are never user-data: `serial:…`, `wwn:…`. */
+    protect: readonly string[];
+    /** Who may take unowned user-data drives. Null: the enrolled guest, if there is only one. */
+    guests: readonly number[] | null;
+    /** udev's database; differs only in tests and the demo. */
+    udevDir: string;
+    /** Files whose loop devices count as drives; only in tests and the demo. */
+    loopDrives: readonly string[];
+  };
   limits: { requestsPerSecond: number; streams: number };
 }
+
+/** What felhom mounts for guests. */
+export const FILESYSTEMS = ['ext4', 'xfs', 'btrfs', 'exfat'] as const;
+export type Filesystem = (typeof FILESYSTEMS)[number];
 
 /** Linux's limit for a Unix socket's path, without its closing zero (unix(7)). */
 const SOCKET_PATH_BYTES = 107;
@@ -168,6 +185,11 @@ const storageId = text('the id of a Proxmox storage, as pvesm status lists it', 
   /^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$/.test(value),
 );
 
+/** Each word becomes part of a unit's name and of mount tables: only what needs no escaping there. */
+const mountRoot = text('an absolute path of letters, digits, dots, dashes and underscores, such as /mnt/felhom', (value) =>
+  /^(\/[A-Za-z0-9_][A-Za-z0-9._-]*){1,8}$/.test(value),
+);
+
 const HOUR_MS = 3_600_000;
 
 /** Whether it is a calendar event at all is Proxmox's to say (`schedule-analyze`); here only what is surely meant differently. */
@@ -237,6 +259,10 @@ const guests: Reader<ReadonlyMap<number, Partial<GuestRules>>> = (value, path, p
   return new Map(rules);
 };
 
+const protectEntry = text('"serial:" or "wwn:" and the drive\'s own, as "felhom-agent disks list" shows it', (value) =>
+  /^(serial|wwn):\S[^\n]{0,127}$/.test(value),
+);
+
 const agentFile = section({
   host_id: optional<string | null>(hostId, null),
   listen,
@@ -264,6 +290,14 @@ const agentFile = section({
     retention: optional(retention, { 'keep-daily': 7, 'keep-weekly': 4, 'keep-monthly': 6 }),
     guests: optional(guests, new Map()),
   }),
+  disks: group({
+    mount_root: optional(mountRoot, '/mnt/felhom'),
+    filesystems: optional(listOf(oneOf(FILESYSTEMS), { atLeast: 1 }), [...FILESYSTEMS]),
+    protect: optional(listOf(protectEntry), []),
+    guests: optional<number[] | null>(listOf(integer(100, 999_999_999)), null),
+    udev_dir: optional(directory, '/run/udev'),
+    loop_drives: optional(listOf(absolutePath), []),
+  }),
   limits: group({
     requests_per_second: optional(integer(1, 1_000_000), 20),
     streams: optional(integer(1, 10_000), 4),
@@ -284,7 +318,7 @@ export const parseConfig = (yaml: string): ParsedConfig => {
   if ('problems' in tree) return { ok: false, problems: tree.problems };
   const read = readSettings(agentFile, tree.value);
   if (!read.ok) return read;
-  const { host_id, proxmox, backup, limits, ...rest } = read.settings;
+  const { host_id, proxmox, backup, disks, limits, ...rest } = read.settings;
   return {
     ok: true,
     config: {
@@ -314,6 +348,14 @@ export const parseConfig = (yaml: string): ParsedConfig => {
         retention: backup.retention,
         guests: backup.guests,
       },
+      disks: {
+        mountRoot: disks.mount_root,
+        filesystems: disks.filesystems,
+        protect: disks.protect,
+        guests: disks.guests,
+        udevDir: disks.udev_dir,
+        loopDrives: disks.loop_drives,
+      },
       limits: { requestsPerSecond: limits.requests_per_second, streams: limits.streams },
     },
   };
@@ -341,13 +383,22 @@ export const compareConfigs = (before: AgentConfig, after: AgentConfig): { atOnc
   const changed = (sides: Record<string, [unknown, unknown]>): string[] =>
     Object.entries(sides).flatMap(([name, [a, b]]) => (isDeepStrictEqual(a, b) ? [] : [name]));
   return {
-    atOnce: changed({ backup: [before.backup, after.backup], limits: [before.limits, after.limits] }),
+    atOnce: changed({
+      backup: [before.backup, after.backup],
+      'disks.filesystems': [before.disks.filesystems, after.disks.filesystems],
+      'disks.protect': [before.disks.protect, after.disks.protect],
+      'disks.guests': [before.disks.guests, after.disks.guests],
+      limits: [before.limits, after.limits],
+    }),
     needRestart: changed({
       host_id: [before.hostId, after.hostId],
       listen: [before.listen, after.listen],
       state_dir: [before.stateDir, after.stateDir],
       runtime_dir: [before.runtimeDir, after.runtimeDir],
       proxmox: [before.proxmox, after.proxmox],
+      'disks.mount_root': [before.disks.mountRoot, after.disks.mountRoot],
+      'disks.udev_dir': [before.disks.udevDir, after.disks.udevDir],
+      'disks.loop_drives': [before.disks.loopDrives, after.disks.loopDrives],
     }),
   };
 };

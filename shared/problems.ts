@@ -39,5 +39,14 @@ export const PROBLEMS = {
   'archive-damaged': 'critical',
   'verification-late': 'warning',
   'retention-stopped': 'warning',
+  // Drives.
+  'drive-failing': 'critical',
+  'drive-missing': 'warning',
+  'drive-mount-dead': 'warning',
+  'drive-not-answering': 'critical',
+  'drive-source-missing': 'warning',
+  'drive-writes-off': 'critical',
+  'mount-point-unprotected': 'critical',
+  'protect-unmatched': 'notice',
 } as const satisfies Record<string, Severity>;
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -108,4 +108,56 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE backup_jobs ADD COLUMN held_apps TEXT;                     -- JSON array: what the guest reported of them
   ALTER TABLE backup_jobs ADD COLUMN one_instant INTEGER;                -- 0, 1; of the consistency point
   `,
+  `
+  CREATE TABLE drives (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,               -- the kernel's, when last seen
+    model TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    wwn TEXT NOT NULL,
+    size_bytes INTEGER,
+    transport TEXT NOT NULL,
+    first_seen_at INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,
+    role TEXT CHECK (role IN ('system', 'backup')), -- remembered; NULL: none
+    role_why TEXT NOT NULL DEFAULT '',
+    role_at INTEGER,
+    owner_vmid INTEGER,
+    owner_instance TEXT NOT NULL DEFAULT '',
+    owner_at INTEGER,
+    smart TEXT                        -- JSON: the newest whole reading, with its time
+  ) STRICT;
+
+  -- One key may be on several drives: a clone's file system, a set's members.
+  CREATE TABLE drive_keys (
+    key TEXT NOT NULL,
+    drive INTEGER NOT NULL REFERENCES drives (id) ON DELETE CASCADE,
+    PRIMARY KEY (key, drive)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX drive_keys_by_drive ON drive_keys (drive);
+
+  CREATE TABLE assignments (
+    mount_point TEXT PRIMARY KEY,     -- on the host, below the mount root
+    vmid INTEGER NOT NULL,
+    drive INTEGER NOT NULL REFERENCES drives (id),
+    uuid TEXT NOT NULL,               -- of the file system
+    fstype TEXT NOT NULL,
+    options TEXT NOT NULL,            -- as built by the agent
+    link TEXT NOT NULL,               -- name below /dev/felhom
+    match TEXT NOT NULL,              -- JSON: what the link's rule matches beside the UUID
+    state TEXT NOT NULL CHECK (state IN ('assigning', 'assigned', 'ejecting')),
+    created_at INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE blank_proofs (
+    boot_id TEXT NOT NULL,
+    diskseq INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sectors_written INTEGER,          -- the kernel's count when the reading began: more since means it may hold something now
+    blank INTEGER NOT NULL CHECK (blank IN (0, 1)),
+    first_data_at INTEGER,            -- bytes from the start
+    finished_at INTEGER NOT NULL,
+    PRIMARY KEY (boot_id, diskseq)
+  ) STRICT;
+  `,
 ];

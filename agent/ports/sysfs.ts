@@ -22,7 +22,51 @@ export interface BlockDevice {
   dm: { name: string; uuid: string } | null;
 }
 
+export interface KernelPartition {
+  name: string;
+  numbers: string;
+  sizeBytes: number | null;
+  startBytes: number | null;
+  /** Device mapper, md, loop … devices on top of it. */
+  holders: string[];
+}
+
+/** A whole block device (never a partition) with all that the kernel tells of it without touching it. */
+export interface KernelDevice extends BlockDevice {
+  partitions: KernelPartition[];
+  sizeBytes: number | null;
+  /** Counts up at each plugging in, never repeats until the next boot (sysfs-block). */
+  diskseq: number | null;
+  removable: boolean;
+  readOnly: boolean;
+  /** Its real place: `/sys/devices/pci0000:00/0000:00:14.0/usb2/2-1/…`. */
+  path: string;
+  /** `sata`, `sas`, `nvme`, `usb`, `mmc`, `virtio`, `loop`; empty where nobody says. */
+  transport: string;
+  /** As the kernel has them; empty where it does not say. */
+  model: string;
+  serial: string;
+  wwn: string;
+  /** Of the USB device it hangs on. `port` as Proxmox writes it: `2-1.4`. */
+  usbDevice: { vendor: string; product: string; serial: string; port: string } | null;
+  /** `0000:01:00.0` of every PCI device above it, the nearest last. */
+  pciAddresses: string[];
+  holders: string[];
+  /** Loop devices only: the file behind. */
+  backingFile: string | null;
+  /** md arrays only. */
+  md: { level: string; uuid: string; members: string[] } | null;
+  /** Sectors of 512 bytes written since it was plugged in, and read; null where the kernel does not count. */
+  sectorsWritten: number | null;
+  sectorsRead: number | null;
+  /** The kernel's runtime power management put it to sleep. */
+  suspended: boolean;
+  logicalSectorBytes: number;
+}
+
 export interface Sysfs {
+  /** Rejects where /sys cannot be read. */
+  kernelDevices(): Promise<KernelDevice[]>;
   /** Sensors of the chips that `wanted` takes by name; of the others no sensor is read (reading drivetemp's may wake a drive). */
   hwmon(wanted: (chip: string) => boolean): Promise<Chip[]>;
   blockDevices(): Promise<BlockDevice[]>;

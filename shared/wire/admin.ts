@@ -16,6 +16,7 @@ import {
   verifyBackup,
   verifyProgress,
 } from './admin-backups.ts';
+import { demoteDrive, listDrives, releaseDrive, showDrive } from './admin-disks.ts';
 import { nullable } from './values.ts';
 
 export const GuestParams = typed(Type.Object({ vmid: VmidText }));
@@ -101,4 +102,8 @@ export const ADMIN_API = {
   pruneBackups,
   restoreAdvice,
   listProblems,
+  listDrives,
+  showDrive,
+  demoteDrive,
+  releaseDrive,
 };

@@ -2,26 +2,59 @@
 import { Type } from 'typebox';
 import { endpoint, type RefusalForm, type TypeOf, typed } from '../endpoint.ts';
 import { FilesystemUuid, Vmid } from '../ids.ts';
-import { DriveClass, Fraction, nullable } from './values.ts';
+import { DriveClass, DriveHealth, Fraction, nullable } from './values.ts';
 
 /** What a drive is to the host. What cannot be determined is `system`. */
 export const Role = Type.Union([Type.Literal('system'), Type.Literal('backup'), Type.Literal('user-data')]);
 
+export const DiskState = Type.Union([
+  Type.Literal('available'),
+  /** By felhom, for its owner. */
+  Type.Literal('mounted'),
+  /** By anything else. */
+  Type.Literal('in-use'),
+  Type.Literal('asleep'),
+  Type.Literal('not-answering'),
+  /** Known from before, not plugged in now. */
+  Type.Literal('unplugged'),
+]);
+
+/** Whose a user-data drive is, for the guest that asks; empty for system and backup drives. */
+export const DiskOwner = Type.Union([Type.Literal('yours'), Type.Literal('free'), Type.Literal('not-yours'), Type.Literal('')]);
+
+/** A whole drive; where several of its file systems could be assigned, a further entry (`part`) for each. */
 export const Disk = Type.Object({
+  /** The kernel's, until the drive is plugged in anew: `sdb`, `sdb1`. */
   name: Type.String(),
-  type: Type.String(),
-  state: Type.String(),
+  type: Type.Union([Type.Literal('disk'), Type.Literal('part')]),
+  state: DiskState,
   backing_device: Type.String(),
+  /** On the host; empty where it is not mounted for this guest. */
   mount_path: Type.String(),
+  /** In the guest; empty where it does not show there. */
+  guest_path: Type.String(),
   class: DriveClass,
   role: Role,
+  /** Why it has this role. */
+  role_reason: Type.String(),
   data_bearing: Type.Boolean(),
   data_reason: Type.String(),
   total_bytes: nullable(Type.Integer()),
   used_bytes: nullable(Type.Integer()),
   used_fraction: nullable(Fraction),
+  /** `uuid:…` of the file system that can be assigned, `byid:…` of another whole drive, or empty. */
   durable_id: Type.String(),
+  model: Type.String(),
+  serial: Type.String(),
+  fstype: Type.String(),
+  label: Type.String(),
+  owner: DiskOwner,
+  /** Why it cannot be assigned to this guest now; empty where it can. */
+  not_assignable: Type.String(),
+  smart: DriveHealth,
 });
+export type Disk = TypeOf<typeof DiskShape>;
+const DiskShape = typed(Disk);
 
 export const Disks = typed(
   Type.Object({
@@ -29,6 +62,8 @@ export const Disks = typed(
     disks: Type.Array(Disk),
     /** Why the list is not complete; empty when it is. */
     reason: Type.String(),
+    /** Age of what the list rests on. */
+    age_seconds: Type.Optional(nullable(Type.Integer())),
   }),
 );
 export type Disks = TypeOf<typeof Disks>;
@@ -55,13 +90,25 @@ export const AssignDisk = typed(
 );
 export type AssignDisk = TypeOf<typeof AssignDisk>;
 
+export const AssignedDisk = typed(
+  Type.Object({
+    vmid: Vmid,
+    uuid: FilesystemUuid,
+    where: Type.String(),
+    /** Where the guest finds it; empty where it does not show yet, and then `note` says what is missing. */
+    guest_path: Type.String(),
+    note: Type.String(),
+  }),
+);
+export type AssignedDisk = TypeOf<typeof AssignedDisk>;
+
 export const assignDisk = endpoint({
   method: 'POST',
   path: '/disks/assign',
   access: 'disks:manage',
   summary: 'Mounts a file system on the host, now and at every boot.',
   body: AssignDisk,
-  reply: typed(Type.Object({ vmid: Vmid })),
+  reply: AssignedDisk,
   refusal: inside200,
 });
 

@@ -23,6 +23,9 @@ const JobEvent = Type.Object({ event: Type.Literal('job'), data: BackupJob });
 /** Archives of this guest came, went, or are better known: `GET /backups` tells which. Needs the scope `backup`. */
 const ArchivesEvent = Type.Object({ event: Type.Literal('archives'), data: Type.Object({ vmid: Vmid }) });
 
+/** A drive came, went, or is known better: `GET /disks` tells which. Needs the scope `disks:read`. */
+const DisksEvent = Type.Object({ event: Type.Literal('disks'), data: Type.Object({ vmid: Vmid }) });
+
 /** Something began to be wrong with this guest or its host, or no longer is. */
 const ProblemEvent = Type.Object({
   event: Type.Literal('problem'),
@@ -32,13 +35,13 @@ const ProblemEvent = Type.Object({
   }),
 });
 
-export const GuestEvent = typed(Type.Union([Hello, JobEvent, ArchivesEvent, ProblemEvent]));
+export const GuestEvent = typed(Type.Union([Hello, JobEvent, ArchivesEvent, DisksEvent, ProblemEvent]));
 export type GuestEvent = TypeOf<typeof GuestEvent>;
 
 export const getEvents = eventStream({
   path: '/events',
   access: 'token',
   summary:
-    'Backups, archives and problems as they change. Begins with how things stand (`hello`); nothing is replayed after a pause.',
+    'Backups, archives, drives and problems as they change. Begins with how things stand (`hello`); nothing is replayed after a pause.',
   reply: GuestEvent,
 });

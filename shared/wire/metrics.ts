@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { Vmid } from '../ids.ts';
 import { couldNotAsk } from './refusals.ts';
-import { DriveClass, Fraction, nullable, Percent } from './values.ts';
+import { DriveClass, DriveHealth, Fraction, nullable, Percent } from './values.ts';
 
 export const Host = Type.Object({
   node: Type.String(),
@@ -44,11 +44,10 @@ export const StorageTarget = Type.Object({
   class_hint: DriveClass,
   /** Age of the capacity figures. */
   age_seconds: nullable(Type.Integer()),
-  smart: Type.Object({
-    health: Type.Union([Type.Literal('PASSED'), Type.Literal('FAILING'), Type.Literal('UNKNOWN')]),
-    temperature_c: nullable(Type.Integer()),
-    percentage_used: nullable(Type.Integer()),
-  }),
+  /** Of an LVM-thin storage, as the kernel knows it. A pool whose metadata is full loses writes as surely as one whose data is. */
+  thin_pool: Type.Optional(Type.Object({ data_used_fraction: nullable(Fraction), metadata_used_fraction: nullable(Fraction) })),
+  /** The worst of the drives behind it. */
+  smart: DriveHealth,
 });
 
 /** A source of the answer that did not answer in time: its figures are the last ones, or null. */

@@ -12,3 +12,15 @@ export const Fraction = Type.Number({ minimum: 0, maximum: 1 });
 
 /** How quick the drive behind a volume is; empty where nobody knows. */
 export const DriveClass = Type.Union([Type.Literal('fast'), Type.Literal('slow'), Type.Literal('')]);
+
+/** What a drive says of its own health (SMART). `UNKNOWN` always has a reason. */
+export const DriveHealth = Type.Object({
+  health: Type.Union([Type.Literal('PASSED'), Type.Literal('FAILING'), Type.Literal('UNKNOWN')]),
+  temperature_c: nullable(Type.Integer()),
+  /** Of its expected life, 0–100, above where it outlives it. */
+  percentage_used: nullable(Type.Integer()),
+  /** Age of the newest whole reading. */
+  age_seconds: Type.Optional(nullable(Type.Integer())),
+  /** Why it is failing or unknown. */
+  reasons: Type.Optional(Type.Array(Type.String())),
+});
