@@ -1,6 +1,21 @@
 /** What the database keeps of drives, as every reader finds it: in memory, and durable before it is acted upon. */
+import type { Clock } from '#shared/clock';
+import { auditEntry } from '../audit.ts';
+import type { Statement, Store } from '../ports/store.ts';
+import { createTurn } from '../turn.ts';
 import type { Assignment } from './assignment.ts';
 import type { DriveRecord, Inventory, Owner } from './drive.ts';
+import {
+  type AssignmentRow,
+  assignmentOf,
+  type DriveRow,
+  insertDrive,
+  recordOf,
+  updateDrive,
+  updateOwner,
+  upsertAssignment,
+} from './record-rows.ts';
+import { newsOf } from './remember.ts';
 
 /** In whose name a record is changed, for the audit. */
 export type Who = 'root' | 'agent' | `guest ${number}`;
@@ -24,3 +39,108 @@ export interface Records {
   saveSmart(drive: number, json: string): Promise<void>;
   smart(): ReadonlyMap<number, string>;
 }
+
+export interface RecordPorts {
+  store: Pick<Store, 'all' | 'write'>;
+  clock: Clock;
+}
+
+/** A drive that nobody owns, that has no role and that was not seen for so long is forgotten: whoever plugs in sticks does not fill the database. */
+const REMEMBER_MS = 400 * 86_400_000;
+
+const forgetOld = (now: number): Statement => ({
+  sql: 'DELETE FROM drives WHERE role IS NULL AND owner_vmid IS NULL AND last_seen_at < ? AND id NOT IN (SELECT drive FROM assignments)',
+  values: [now - REMEMBER_MS],
+});
+
+const load = async ({ store, clock }: RecordPorts) => {
+  await store.write(forgetOld(clock.now()));
+  const keys = new Map<number, string[]>();
+  for (const { key, drive } of await store.all<{ key: string; drive: number }>(
+    'SELECT key, drive FROM drive_keys ORDER BY drive, key',
+  )) {
+    keys.set(drive, [...(keys.get(drive) ?? []), key]);
+  }
+  const rows = await store.all<DriveRow>('SELECT * FROM drives ORDER BY id');
+  const assignments = await store.all<AssignmentRow>('SELECT * FROM assignments ORDER BY mount_point');
+  return {
+    drives: new Map(rows.map((row) => [row.id, recordOf(row, keys.get(row.id) ?? [])])),
+    smart: new Map(rows.flatMap(({ id, smart }) => (smart === null ? [] : [[id, smart] as const]))),
+    assignments: new Map(assignments.map((row) => [row.mount_point, assignmentOf(row)])),
+  };
+};
+
+export const loadRecords = async (ports: RecordPorts): Promise<Records> => {
+  const { store, clock } = ports;
+  const { drives, smart, assignments } = await load(ports);
+  const inTurn = createTurn();
+
+  const known = (id: number): DriveRecord => {
+    const record = drives.get(id);
+    if (record === undefined) throw new Error(`there is no record of a drive ${id}`);
+    return record;
+  };
+
+  const audit = (who: Who, what: string, { id, model, serial }: DriveRecord, details: object = {}): Statement =>
+    auditEntry(clock, who, what, { drive: id, model, serial, ...details });
+
+  return {
+    drives: () => [...drives.values()],
+    assignments: () => [...assignments.values()],
+    smart: () => smart,
+
+    note: (inventory) =>
+      inTurn(async () => {
+        const { added, changed } = newsOf(inventory, [...drives.values()], clock.now());
+        if (added.length + changed.length === 0) return;
+        await store.write(...added.flatMap(insertDrive), ...changed.flatMap(updateDrive));
+        for (const record of [...added, ...changed]) drives.set(record.id, record);
+      }),
+
+    setOwner: (id, owner, who) =>
+      inTurn(async () => {
+        const record = known(id);
+        const entry =
+          owner === null
+            ? audit(who, 'drive-released', record, { vmid: record.owner?.vmid ?? null })
+            : audit(who, 'drive-taken', record, { vmid: owner.vmid });
+        await store.write(updateOwner(id, owner), entry);
+        drives.set(id, { ...record, owner });
+      }),
+
+    demote: (id) =>
+      inTurn(async () => {
+        const record = known(id);
+        const demoted = { ...record, role: null };
+        await store.write(...updateDrive(demoted), audit('root', 'drive-demoted', record, { role: record.role?.role ?? null }));
+        drives.set(id, demoted);
+      }),
+
+    saveAssignment: (assignment) =>
+      inTurn(async () => {
+        await store.write(upsertAssignment(assignment));
+        assignments.set(assignment.mountPoint, assignment);
+      }),
+
+    setAssignmentState: (mountPoint, state) =>
+      inTurn(async () => {
+        const assignment = assignments.get(mountPoint);
+        if (assignment === undefined) throw new Error(`there is no assignment at ${mountPoint}`);
+        await store.write({ sql: 'UPDATE assignments SET state = ? WHERE mount_point = ?', values: [state, mountPoint] });
+        assignments.set(mountPoint, { ...assignment, state });
+      }),
+
+    removeAssignment: (mountPoint) =>
+      inTurn(async () => {
+        await store.write({ sql: 'DELETE FROM assignments WHERE mount_point = ?', values: [mountPoint] });
+        assignments.delete(mountPoint);
+      }),
+
+    saveSmart: (id, json) =>
+      inTurn(async () => {
+        known(id);
+        await store.write({ sql: 'UPDATE drives SET smart = ? WHERE id = ?', values: [json, id] });
+        smart.set(id, json);
+      }),
+  };
+};

@@ -1,0 +1,233 @@
+/** What is remembered of drives, over a real database that is closed and opened again. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Assignment } from '#agent/disks/assignment';
+import type { Drive, DriveRecord } from '#agent/disks/drive';
+import { loadRecords, type Records } from '#agent/disks/records';
+import { openStore, type Statement, type Store } from '#agent/ports/store';
+import { fakeClock } from '../fake-clock.ts';
+import { because, madeDrive, madeInventory } from './made.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+let dir: string;
+let store: Store;
+let records: Records;
+let writes: Statement[][];
+let clock: ReturnType<typeof fakeClock>;
+
+const open = async () => {
+  store = await openStore(join(dir, 'felhom.db'));
+  writes = [];
+  const watched: Pick<Store, 'all' | 'write'> = {
+    all: store.all,
+    write: (...statements) => {
+      writes.push(statements);
+      return store.write(...statements);
+    },
+  };
+  records = await loadRecords({ store: watched, clock: clock.clock });
+  writes.length = 0;
+};
+
+const reopen = async () => {
+  await store.close();
+  await open();
+};
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'felhom-records-'));
+  clock = fakeClock(1_700_000_000_000);
+  await open();
+});
+afterEach(async () => {
+  await store.close();
+  await rm(dir, { recursive: true });
+});
+
+const see = (...drives: Drive[]) => records.note(madeInventory({ drives }));
+const only = (): DriveRecord => {
+  const [record, ...more] = records.drives();
+  if (record === undefined || more.length > 0) throw new Error(`there are ${records.drives().length} records`);
+  return record;
+};
+/** The drive, as the next inventory shows it. */
+const again = (drive: Drive, record = only()): Drive => ({ ...drive, record });
+
+const ASSIGNMENT: Assignment = {
+  mountPoint: '/mnt/felhom/photos',
+  vmid: 101,
+  drive: 1,
+  uuid: '0b5f7c2e-8b1d-4f0e-9f0a-2c1d3e4f5a6b',
+  fstype: 'ext4',
+  options: 'nosuid,nodev,errors=remount-ro',
+  link: 'photos',
+  match: { serial: 'S1', wwn: '', sizeBytes: 5 },
+  state: 'assigning',
+  createdAt: 5,
+};
+
+test('a drive that was seen is known after a restart, with every key and its role', async () => {
+  const reasons = [because('backup', 'It holds the storage "usb".', true), because('user-data')];
+  await see(madeDrive({ identity: { keys: ['wwn:0x5', 'fs:abc'] }, role: 'backup', reasons }));
+  const before = only();
+  await reopen();
+  expect(only()).toEqual({ ...before, keys: ['fs:abc', 'wwn:0x5'] });
+  expect(only()).toMatchObject({
+    role: { role: 'backup', why: 'It holds the storage "usb".', since: 1_700_000_000_000 },
+    owner: null,
+    firstSeenAt: 1_700_000_000_000,
+  });
+});
+
+test('what is not new is not written, but once an hour that the drive was there', async () => {
+  await see(madeDrive());
+  writes.length = 0;
+  await clock.advance(HOUR_MS - 1);
+  await see(again(madeDrive()));
+  expect(writes).toEqual([]);
+  await clock.advance(1);
+  await see(again(madeDrive()));
+  expect(writes).toHaveLength(1);
+  expect(only().lastSeenAt).toBe(1_700_000_000_000 + HOUR_MS);
+});
+
+test('keys only grow, and a source that is silent takes nothing away', async () => {
+  await see(madeDrive({ identity: { keys: ['wwn:0x5', 'fs:abc'], wwn: '0x5' } }));
+  await see(again(madeDrive({ name: 'sdc', identity: { keys: ['wwn:0x5', 'fs:new'], serial: '', model: '', sizeBytes: null } })));
+  expect(only()).toMatchObject({ name: 'sdc', serial: 'S1', wwn: '0x5', keys: ['wwn:0x5', 'fs:abc', 'fs:new'] });
+});
+
+describe('a role that was seen', () => {
+  const backup = madeDrive({ role: 'backup', reasons: [because('backup', 'first', true)] });
+  const system = madeDrive({ role: 'system', reasons: [because('system', 'guess', false), because('system', 'seen', true)] });
+
+  test.each([
+    ['what is not lasting', madeDrive({ role: 'system', reasons: [because('system', 'cannot determine: lvm', false)] })],
+    ['a plain drive', madeDrive({ reasons: [because('user-data', 'plain', true)] })],
+  ])('%s is not remembered', async (_what, drive) => {
+    await see(drive);
+    expect(only().role).toBeNull();
+  });
+
+  test('grows from backup to system, never the other way, and keeps its first words', async () => {
+    await see(backup);
+    await see(again({ ...backup, reasons: [because('backup', 'second', true)] }));
+    expect(only().role?.why).toBe('first');
+    await see(again(system));
+    expect(only().role).toMatchObject({ role: 'system', why: 'seen' });
+    await see(again(backup));
+    expect(only().role?.role).toBe('system');
+    await see(again(madeDrive()));
+    expect(only().role?.role).toBe('system');
+  });
+
+  test('is forgotten when root demotes, audited, and an older look does not bring it back', async () => {
+    await see(backup);
+    const looked = again(backup);
+    await records.demote(only().id);
+    await see(looked);
+    expect(only().role).toBeNull();
+    // A look after it does: it is what the drive is used for.
+    await see(again(backup));
+    expect(only().role?.role).toBe('backup');
+    expect(await store.all('SELECT who, what FROM audit')).toEqual([{ who: 'root', what: 'drive-demoted' }]);
+  });
+});
+
+describe('what gets no record of its own', () => {
+  test('a drive that could never be recognised', async () => {
+    await see(madeDrive({ identity: { keys: [] } }));
+    expect(records.drives()).toEqual([]);
+  });
+
+  test('any drive while a source is missing; yet a role is remembered then', async () => {
+    const missing = [{ source: 'lvm', why: 'pvs hung' }];
+    const drive = madeDrive({ reasons: [because('system', 'It holds /.', true)], role: 'system' });
+    await records.note(madeInventory({ drives: [drive], missing }));
+    expect(records.drives()).toEqual([]);
+    await see(madeDrive());
+    await records.note(madeInventory({ drives: [again(drive)], missing }));
+    expect(only().role?.role).toBe('system');
+  });
+
+  test('the second path to a drive, and a drive that nothing tells from a known one', async () => {
+    await see(
+      madeDrive({ identity: { keys: ['wwn:0x5'] } }),
+      madeDrive({ name: 'sdc', identity: { keys: ['wwn:0x5', 'fs:a'] } }),
+    );
+    expect(only().keys).toEqual(['wwn:0x5', 'fs:a']);
+    writes.length = 0;
+    await see(madeDrive({ name: 'sdd', identity: { keys: ['fs:a'] } }));
+    expect(only().name).toBe('sdc');
+    expect(writes).toEqual([]);
+  });
+
+  test('a clone does: its hardware is another', async () => {
+    await see(madeDrive({ identity: { keys: ['serial:a', 'fs:a'] } }));
+    await see(
+      again(madeDrive({ identity: { keys: ['serial:a', 'fs:a'] } })),
+      madeDrive({ name: 'sdc', identity: { keys: ['serial:b', 'fs:a'] } }),
+    );
+    expect(records.drives().map(({ keys }) => keys)).toEqual([
+      ['serial:a', 'fs:a'],
+      ['serial:b', 'fs:a'],
+    ]);
+  });
+});
+
+test('owners come and go, durably and audited', async () => {
+  await see(madeDrive());
+  const owner = { vmid: 101, instance: 'uuid-1', since: 9 };
+  await records.setOwner(1, owner, 'guest 101');
+  await reopen();
+  expect(only().owner).toEqual(owner);
+  await records.setOwner(1, null, 'root');
+  await reopen();
+  expect(only().owner).toBeNull();
+  expect(await store.all("SELECT who, what, json_extract(details, '$.vmid') AS vmid FROM audit")).toEqual([
+    { who: 'guest 101', what: 'drive-taken', vmid: 101 },
+    { who: 'root', what: 'drive-released', vmid: 101 },
+  ]);
+});
+
+test('assignments and readings of health are as they were left', async () => {
+  await see(madeDrive());
+  await records.saveAssignment(ASSIGNMENT);
+  await records.setAssignmentState(ASSIGNMENT.mountPoint, 'assigned');
+  await records.saveSmart(1, '{"health":"PASSED"}');
+  await reopen();
+  expect(records.assignments()).toEqual([{ ...ASSIGNMENT, state: 'assigned' }]);
+  expect([...records.smart()]).toEqual([[1, '{"health":"PASSED"}']]);
+  await records.removeAssignment(ASSIGNMENT.mountPoint);
+  await reopen();
+  expect(records.assignments()).toEqual([]);
+  await expect(records.setAssignmentState(ASSIGNMENT.mountPoint, 'assigned')).rejects.toThrow(/no assignment/);
+});
+
+test('what could not be made durable was not changed', async () => {
+  await see(madeDrive());
+  await store.close();
+  await expect(records.setOwner(1, { vmid: 101, instance: 'x', since: 1 }, 'guest 101')).rejects.toThrow(/closed/);
+  await expect(records.saveAssignment(ASSIGNMENT)).rejects.toThrow(/closed/);
+  await expect(see(madeDrive({ name: 'sdd', identity: { keys: ['wwn:0x9'] } }))).rejects.toThrow(/closed/);
+  expect([only().owner, records.assignments()]).toEqual([null, []]);
+  await open();
+});
+
+test('a stick that was seen once is forgotten after more than a year; whoever matters is not', async () => {
+  const named = (serial: string, more: object = {}) =>
+    madeDrive({ name: serial, identity: { serial, keys: [`serial:${serial}`] }, ...more });
+  await see(named('stick'), named('backup', { reasons: [because('backup', 'seen', true)] }), named('owned'), named('assigned'));
+  await records.setOwner(3, { vmid: 101, instance: 'x', since: 1 }, 'guest 101');
+  await records.saveAssignment({ ...ASSIGNMENT, drive: 4 });
+  await clock.advance(400 * DAY_MS);
+  await reopen();
+  expect(records.drives()).toHaveLength(4);
+  await clock.advance(1);
+  await reopen();
+  expect(records.drives().map(({ name }) => name)).toEqual(['backup', 'owned', 'assigned']);
+});
