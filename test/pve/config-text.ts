@@ -1,7 +1,7 @@
 /** A guest's configuration as the file in `/etc/pve` has it: description as comments, keys in order, snapshot sections. */
 
 import { createHash } from 'node:crypto';
-import type { ConfigValue, Guest } from './world.ts';
+import type { ConfigValue, Guest, LxcLine } from './world.ts';
 
 const HIDDEN = ['description', 'digest'];
 
@@ -19,8 +19,19 @@ const section = (config: Record<string, ConfigValue>): string =>
     .map((key) => `${key}: ${config[key]}\n`)
     .join('');
 
+/** A container's raw lines come after its own keys. pve-container:src/PVE/LXC/Config.pm, write_pct_config. */
+const rawLines = (lines: readonly LxcLine[] | undefined): string =>
+  (lines ?? []).map(([key, value]) => `${key}: ${value}\n`).join('');
+
+/** The raw lines of a file's current section. pve-container:src/PVE/LXC/Config.pm, parse_pct_config. */
+export const rawLinesIn = (text: string): LxcLine[] =>
+  (text.split(/^\[/m)[0] ?? '').split('\n').flatMap((line): LxcLine[] => {
+    const [, key = '', value = ''] = /^(lxc\.[a-z0-9_\-.]+)(?::|\s*=)\s*(.*?)\s*$/.exec(line) ?? [];
+    return key === '' ? [] : [[key, value]];
+  });
+
 /** The current section only, as a backup keeps it. */
-export const mainSection = (guest: Guest): string => section(guest.config);
+export const mainSection = (guest: Guest): string => section(guest.config) + rawLines(guest.lxc);
 
 export const configText = (guest: Guest): string =>
   mainSection(guest) +
@@ -32,7 +43,7 @@ export const configText = (guest: Guest): string =>
         snaptime: s.snaptime,
         ...(s.parent === undefined ? {} : { parent: s.parent }),
       };
-      return `\n[${name}]\n${section(own)}`;
+      return `\n[${name}]\n${section(own)}${rawLines(s.lxc)}`;
     })
     .join('');
 

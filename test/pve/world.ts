@@ -3,13 +3,29 @@
 /** A value of a guest's or a storage's configuration as Proxmox's API answers it: some are numbers, some are strings of digits. */
 export type ConfigValue = string | number;
 
+/** Name and value of a line that Proxmox hands to LXC as it stands: `['lxc.mount.entry', …]`. */
+export type LxcLine = readonly [string, string];
+
+export interface GuestSnapshot {
+  config: Record<string, ConfigValue>;
+  lxc?: readonly LxcLine[];
+  snaptime: number;
+  description: string;
+  parent?: string;
+}
+
+/** A section of `/etc/pve/mapping/*.cfg`: its id, and each of its `map` lines as they stand. */
+export type Mappings = ReadonlyMap<string, readonly string[]>;
+
 export interface Guest {
   vmid: number;
   type: 'lxc' | 'qemu';
   /** As in `/etc/pve`: `rootfs`, `mp0`, `scsi0`, `memory`, `lock`, `description` … */
   config: Record<string, ConfigValue>;
+  /** Containers only: the raw lines. Whoever writes them into the file changes them here as well (files.ts). */
+  lxc?: readonly LxcLine[];
   /** Snapshot sections by name. */
-  snapshots: Record<string, { config: Record<string, ConfigValue>; snaptime: number; description: string; parent?: string }>;
+  snapshots: Record<string, GuestSnapshot>;
   status: 'running' | 'stopped';
   /** QEMU only: `paused` while `status` stays `running`. */
   paused: boolean;
@@ -173,6 +189,8 @@ export interface World {
   pvestatdReported: boolean;
   /** Of a cluster of two, this node being one; absent: a node of its own. */
   quorate?: boolean;
+  /** Absent: no such file. */
+  mappings?: { pci?: Mappings; usb?: Mappings; directory?: Mappings };
 }
 
 /** Where the node keeps on disk what the agent reads beside the API. */

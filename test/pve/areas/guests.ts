@@ -2,9 +2,10 @@
 
 import { died } from '../api/errors.ts';
 import { configDigest } from '../config-text.ts';
+import { takeEdits } from '../files.ts';
 import { guestRow, guestStatus } from '../guest-status.ts';
 import { type Area, bit, type Call, flag, integer, optional, param } from '../sim.ts';
-import type { ConfigValue, Guest } from '../world.ts';
+import type { Guest, GuestSnapshot } from '../world.ts';
 
 type Type = Guest['type'];
 
@@ -18,6 +19,7 @@ export const guestOf = (call: Call, type: Type): Guest => {
   const vmid = integer(call, 'vmid') ?? 0;
   const guest = call.world.guests.get(vmid);
   if (guest?.type !== type) throw missingConfig(call, type, vmid);
+  takeEdits(call.world, call.sim.files, guest);
   return guest;
 };
 
@@ -32,20 +34,23 @@ const snapshotOf = (guest: Guest, name: string) => {
   return snapshot;
 };
 
-/** The description keeps its closing newline in configurations. */
-const shown = (config: Record<string, ConfigValue>): Record<string, ConfigValue> =>
-  config.description === undefined ? config : { ...config, description: `${String(config.description).replace(/\n$/, '')}\n` };
+/** The description keeps its closing newline in configurations; raw lines are pairs. */
+const shown = ({ config, lxc = [] }: Pick<GuestSnapshot, 'config' | 'lxc'>): Record<string, unknown> => ({
+  ...config,
+  ...(config.description === undefined ? {} : { description: `${String(config.description).replace(/\n$/, '')}\n` }),
+  ...(lxc.length === 0 ? {} : { lxc }),
+});
 
 const config = (type: Type) => (call: Call) => {
   const guest = guestOf(call, type);
   const name = optional(call, 'snapshot');
-  const source = name === undefined ? guest.config : snapshotOf(guest, name).config;
+  const source = name === undefined ? guest : snapshotOf(guest, name);
   return { ...shown(source), digest: configDigest(guest) };
 };
 
 const pending = (type: Type) => (call: Call) => {
   const guest = guestOf(call, type);
-  return Object.entries({ ...shown(guest.config), digest: configDigest(guest) }).map(([key, value]) => ({ key, value }));
+  return Object.entries({ ...shown(guest), digest: configDigest(guest) }).map(([key, value]) => ({ key, value }));
 };
 
 const snapshots = (type: Type) => (call: Call) => {
@@ -72,6 +77,7 @@ const snapshotConfig = (type: Type) => (call: Call) => {
   const s = snapshotOf(guestOf(call, type), param(call, 'snapname'));
   return {
     ...s.config,
+    ...(s.lxc === undefined ? {} : { lxc: s.lxc }),
     snaptime: s.snaptime,
     ...(s.parent === undefined ? {} : { parent: s.parent }),
     ...(s.description === '' ? {} : { description: s.description }),

@@ -40,6 +40,7 @@ const create = (type: Type) => (call: Call) => {
     const { parent, ...config } = guest.config;
     guest.snapshots[name] = {
       config: { ...config },
+      ...(guest.lxc === undefined ? {} : { lxc: guest.lxc }),
       snaptime: Math.floor(call.sim.clock() / 1000),
       description: optional(call, 'description') ?? '',
       ...(parent === undefined ? {} : { parent: String(parent) }),
@@ -73,10 +74,11 @@ const remove = (type: Type) => (call: Call) => {
 const rollback = (type: Type) => (call: Call) => {
   const name = param(call, 'snapname');
   return fork(call, type, 'rollback', (guest) => {
-    const { config } = existing(guest, name);
+    const { config, lxc = [] } = existing(guest, name);
     demandUnlocked(guest);
     stopGuest(guest);
     guest.config = { ...config, parent: name };
+    guest.lxc = lxc;
     if (flag(call, 'start')) guest.status = 'running';
   });
 };

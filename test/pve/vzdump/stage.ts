@@ -83,7 +83,8 @@ export const createStage = async (o: StageOptions): Promise<Stage> => {
 
   const configText = (): string => {
     const keys = Object.keys(guest.config).filter((k) => k !== 'lock' && k !== 'digest' && k !== 'parent');
-    return keys.map((k) => `${k}: ${guest.config[k]}\n`).join('');
+    const raw = (guest.lxc ?? []).map(([k, value]) => `${k}: ${value}\n`);
+    return [...keys.map((k) => `${k}: ${guest.config[k]}\n`), ...raw].join('');
   };
 
   const write = (signal: AbortSignal): Promise<number> =>
