@@ -1,6 +1,6 @@
 /** An endpoint as one value: the agent mounts it, clients call it, types and the OpenAPI document are made from it. */
 import type { Static, TSchema } from 'typebox';
-import type { ErrorCode } from './errors.ts';
+import type { ErrorCode, RefusalDetails } from './errors.ts';
 import type { Scope } from './ids.ts';
 
 /** `public`: no token. `token`: any valid token. `admin`: the root-only socket. Otherwise a token with that scope. */
@@ -22,6 +22,7 @@ export interface RefusalFacts {
   vmid: number | null;
   /** As received, if it was JSON at all. */
   body: unknown;
+  details?: RefusalDetails;
 }
 
 /** How a refusal is answered where clients in the field judge it in a way of their own. */

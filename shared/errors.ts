@@ -50,13 +50,21 @@ export const ERROR_STATUS = {
 } as const;
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
+/** What a refusal tells beside its sentence, where its endpoint's answer has a place for it. */
+export interface RefusalDetails {
+  /** Guests that would lose something by what was asked. */
+  dependentGuests?: readonly number[];
+}
+
 export class FelhomError extends Error {
   override readonly name = 'FelhomError';
   readonly code: ErrorCode;
+  readonly details: RefusalDetails;
 
   /** `message` is shown to the customer: no paths, no stderr, no secrets. What the log needs goes into `cause`. */
-  constructor(code: ErrorCode, message: string, cause?: unknown) {
+  constructor(code: ErrorCode, message: string, cause?: unknown, details: RefusalDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
+    this.details = details;
   }
 }

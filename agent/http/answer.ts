@@ -20,6 +20,7 @@ export const JSON_TYPE = 'application/json; charset=utf-8';
 
 export const refuse = ({ endpoint, fault, vmid, body }: Refused): Answer => {
   const status = ERROR_STATUS[fault.code];
-  const form = endpoint?.refusal?.({ status, code: fault.code, error: fault.message, vmid, body }) ?? { status, data: null };
-  return { status: form.status, text: JSON.stringify(failure(fault.code, fault.message, form.data)) };
+  const { code, message: error, details } = fault;
+  const form = endpoint?.refusal?.({ status, code, error, vmid, body, details }) ?? { status, data: null };
+  return { status: form.status, text: JSON.stringify(failure(code, error, form.data)) };
 };

@@ -125,7 +125,10 @@ export const ejectDisk = endpoint({
   summary: 'Unmounts a drive so that it can be pulled out.',
   body: EjectDisk,
   reply: Ejected,
-  refusal: (facts) => ({ ...inside200(facts), data: { vmid: facts.vmid, ejected: false, dependent_guests: [] } }),
+  refusal: (facts) => ({
+    ...inside200(facts),
+    data: { vmid: facts.vmid, ejected: false, dependent_guests: facts.details?.dependentGuests ?? [] },
+  }),
 });
 
 export const FormatDisk = typed(
