@@ -1,0 +1,120 @@
+/**
+ * Programs of our own that touch what may hang or be hostile (an archive, a drive), each in a process of its own: agent/archive-check,
+ * agent/drive-check. They say JSON, line by line. There is no deadline for the whole, only for the next line.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '#shared/clock';
+
+export type OwnProgram = 'archive-check' | 'drive-check';
+
+/** Yields to everything else on the host. ionice(1), nice(1). */
+export const AT_IDLE: readonly string[] = ['/usr/bin/ionice', '-c', '3', '/usr/bin/nice', '-n', '19'];
+
+const MAX_LINE = 64 * 1024;
+const MAX_WORDS = 2000;
+
+/**
+ * What starts it, without its arguments. The bundle (package.json, `bundle`) lays the ports into agent/main.js; tsc keeps them in
+ * ports/; vitest and tsx read the source.
+ */
+export const commandOf = (name: OwnProgram): string[] => {
+  const here = import.meta.url;
+  if (here.endsWith('/ports/own-program.ts')) {
+    const loader = createRequire(here).resolve('tsx');
+    return [process.execPath, '--import', loader, '--conditions=source', fileURLToPath(new URL(`../${name}/main.ts`, here))];
+  }
+  const beside = here.endsWith('/ports/own-program.js') ? `../${name}/main.js` : `./${name}/main.js`;
+  return [process.execPath, fileURLToPath(new URL(beside, here))];
+};
+
+export interface Ending {
+  /** `stalled`: it said nothing for too long. `stopped`: by the caller. */
+  how: 'ended' | 'stalled' | 'stopped';
+  /** For the log: why it ended, and what it wrote on stderr. */
+  words: string;
+}
+
+export interface Watch {
+  clock: Clock;
+  /** Without a line for so long it is given up. */
+  stallMs: number;
+  signal?: AbortSignal | undefined;
+  /** Each line, parsed; null where it is no JSON. */
+  onLine: (value: unknown) => void;
+}
+
+export interface Running {
+  ended: Promise<Ending>;
+  /** Resolves when the process is really gone: one that hangs in the kernel outlives its end here. */
+  gone: Promise<void>;
+}
+
+const parsed = (line: string): unknown => {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+};
+
+/** Its whole process group: whatever it started with it. */
+const kill = (child: ChildProcess): void => {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+};
+
+/** Starts it, in a process group of its own. Never rejects. */
+export const startProgram = (command: readonly string[], { clock, stallMs, signal, onLine }: Watch): Running => {
+  if (signal?.aborted) return { ended: Promise.resolve({ how: 'stopped', words: 'before it began' }), gone: Promise.resolve() };
+  const [path = '', ...args] = command;
+  const child = spawn(path, args, { cwd: '/', env: { LC_ALL: 'C' }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const gone = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => child.pid === undefined && resolve());
+  });
+  const ended = new Promise<Ending>((resolve) => {
+    let line = '';
+    let said = '';
+    let stalled = () => {};
+
+    /** A child that hangs in the kernel does not die: it is let go, so that nothing here waits for it. */
+    const end = (how: Ending['how'], words: string): void => {
+      stalled();
+      signal?.removeEventListener('abort', abort);
+      kill(child);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      child.unref();
+      resolve({ how, words });
+    };
+    const abort = () => end('stopped', 'stopped');
+    const watch = (): void => {
+      stalled();
+      stalled = clock.after(stallMs, () => end('stalled', 'it said nothing for too long'));
+    };
+    const take = (text: string): void => {
+      const lines = (line + text).split('\n');
+      line = (lines.pop() ?? '').slice(0, MAX_LINE);
+      for (const one of lines) {
+        onLine(parsed(one));
+        watch();
+      }
+    };
+
+    signal?.addEventListener('abort', abort, { once: true });
+    watch();
+    child.stdout.setEncoding('utf8').on('data', take);
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(0, MAX_WORDS);
+    });
+    child.once('error', (error) => end('ended', String(error)));
+    child.once('close', (status, cause) => end('ended', `ended with ${cause ?? status}: ${said.trim()}`));
+  });
+  return { ended, gone };
+};
