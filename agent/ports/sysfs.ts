@@ -1,6 +1,8 @@
 /** What the kernel says of sensors and block devices: /sys and the links of /dev/disk. A block device is never opened. */
-import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { readdir, readlink, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { kernelDevice } from './sysfs-device.ts';
+import { each, entries, line, surelyEntries, surelyLine } from './sysfs-read.ts';
 
 export interface Chip {
   name: string;
@@ -41,11 +43,15 @@ export interface KernelDevice extends BlockDevice {
   readOnly: boolean;
   /** Its real place: `/sys/devices/pci0000:00/0000:00:14.0/usb2/2-1/…`. */
   path: string;
-  /** `sata`, `sas`, `nvme`, `usb`, `mmc`, `virtio`, `loop`; empty where nobody says. */
+  /**
+   * `sata`, `sas`, `nvme`, `usb`, `mmc`, `virtio`, `loop`; `network` where another machine holds the drive (iSCSI, Fibre Channel, NVMe over
+   * fabrics); empty where nobody says.
+   */
   transport: string;
   /** As the kernel has them; empty where it does not say. */
   model: string;
   serial: string;
+  /** `0x5000c500a1b2c3d4` as udev writes it, `eui.…`, `nvme.…`, `uuid.…`. */
   wwn: string;
   /** Of the USB device it hangs on. `port` as Proxmox writes it: `2-1.4`. */
   usbDevice: { vendor: string; product: string; serial: string; port: string } | null;
@@ -65,35 +71,16 @@ export interface KernelDevice extends BlockDevice {
 }
 
 export interface Sysfs {
-  /** Rejects where /sys cannot be read. */
+  /** Rejects where /sys cannot be read. A device without numbers (a hidden path to an NVMe drive, or one that has just gone) is left out. */
   kernelDevices(): Promise<KernelDevice[]>;
   /** Sensors of the chips that `wanted` takes by name; of the others no sensor is read (reading drivetemp's may wake a drive). */
   hwmon(wanted: (chip: string) => boolean): Promise<Chip[]>;
   blockDevices(): Promise<BlockDevice[]>;
-  /** Of each btrfs in use the names of its devices. */
+  /** Of each btrfs in use the names of its devices; none where the kernel has no btrfs. Rejects where /sys cannot be read. */
   btrfsMembers(): Promise<string[][]>;
   /** `/dev/disk/by-id/…` and its like, to the kernel's name. */
   diskLinks(): Promise<Record<string, string>>;
 }
-
-const entries = async (directory: string): Promise<string[]> => {
-  try {
-    return (await readdir(directory)).sort();
-  } catch {
-    return [];
-  }
-};
-
-/** Empty where there is nothing to read: sysfs files come and go with their devices. */
-const line = async (...path: string[]): Promise<string> => {
-  try {
-    return (await readFile(join(...path), 'utf8')).trim();
-  } catch {
-    return '';
-  }
-};
-
-const each = <T>(names: string[], read: (name: string) => Promise<T>): Promise<T[]> => Promise.all(names.map(read));
 
 const temperature = async (chip: string, input: string) => {
   const [label, value] = await Promise.all([line(chip, input.replace('_input', '_label')), line(chip, input)]);
@@ -107,17 +94,17 @@ const temperatures = async (chip: string) =>
   );
 
 const partitions = async (device: string, name: string) => {
-  const inside = (await entries(device)).filter((entry) => entry.startsWith(name));
-  const found = await each(inside, async (entry) => ({ name: entry, numbers: await line(device, entry, 'dev') }));
+  const inside = (await surelyEntries(device)).filter((entry) => entry.startsWith(name));
+  const found = await each(inside, async (entry) => ({ name: entry, numbers: await surelyLine(device, entry, 'dev') }));
   return found.filter(({ numbers }) => numbers !== '');
 };
 
 const blockDevice = async (block: string, name: string): Promise<BlockDevice> => {
   const device = join(block, name);
   const [numbers, rotational, slaves, parts, dmName, dmUuid, real] = await Promise.all([
-    line(device, 'dev'),
+    surelyLine(device, 'dev'),
     line(device, 'queue', 'rotational'),
-    entries(join(device, 'slaves')),
+    surelyEntries(join(device, 'slaves')),
     partitions(device, name),
     line(device, 'dm', 'name'),
     line(device, 'dm', 'uuid'),
@@ -143,6 +130,14 @@ const linksIn = async (directory: string): Promise<[string, string][]> => {
 };
 
 export const createSysfs = ({ sys = '/sys', dev = '/dev' }: { sys?: string; dev?: string } = {}): Sysfs => ({
+  kernelDevices: async () => {
+    const block = join(sys, 'block');
+    const [names, real] = await Promise.all([readdir(block), realpath(sys)]);
+    const resolve = (path: string) => realpath(path).catch(() => path);
+    const basic = (await each(names.sort(), (name) => blockDevice(block, name))).filter(({ numbers }) => numbers !== '');
+    return Promise.all(basic.map((device) => kernelDevice(device, { block, sys: real, resolve })));
+  },
+
   hwmon: async (wanted) => {
     const root = join(sys, 'class', 'hwmon');
     const chips = await each(await entries(root), async (entry) => ({
@@ -160,7 +155,7 @@ export const createSysfs = ({ sys = '/sys', dev = '/dev' }: { sys?: string; dev?
 
   btrfsMembers: async () => {
     const root = join(sys, 'fs', 'btrfs');
-    const sets = await each(await entries(root), (fsid) => entries(join(root, fsid, 'devices')));
+    const sets = await each(await surelyEntries(root), (fsid) => surelyEntries(join(root, fsid, 'devices')));
     return sets.filter((members) => members.length > 0);
   },
 

@@ -1,7 +1,7 @@
 /** A host whose figures are ordinary until a test changes them. */
 import type { Proc } from '#agent/ports/proc';
 import { type Proxmox, ProxmoxError, type Resources, type StorageConfig, type StorageResource } from '#agent/ports/proxmox';
-import type { BlockDevice, Sysfs } from '#agent/ports/sysfs';
+import type { BlockDevice, KernelDevice, Sysfs } from '#agent/ports/sysfs';
 
 export const NEVER = new Promise<never>(() => {});
 
@@ -21,12 +21,46 @@ export const fakeProc = (nowMs: () => number): Proc => ({
   locks: async () => '',
   fdinfo: async () => '',
   arcstats: async () => null,
+  swaps: async () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n',
+  mdstat: async () => 'Personalities : \nunused devices: <none>\n',
+  devices: async () => 'Character devices:\n  1 mem\n\nBlock devices:\n  8 sd\n259 blkext\n',
+  filesystems: async () => 'nodev\tsysfs\n\text4\n',
+  processes: async () => [1],
+  mountNamespaceOf: async () => 'mnt:[4026531841]',
+  rootOf: async () => '/',
+  openFilesOf: async () => ['/dev/null'],
 });
 
 const DEVICE: BlockDevice = { name: '', numbers: '', rotational: false, usb: false, slaves: [], partitions: [], dm: null };
 const device = (facts: Partial<BlockDevice>): BlockDevice => ({ ...DEVICE, ...facts });
 
+/** A whole drive as the kernel tells of it; nothing stands on it until a test says so. */
+export const kernelDevice = (facts: Partial<KernelDevice>): KernelDevice => ({
+  ...DEVICE,
+  partitions: [],
+  sizeBytes: 1 << 30,
+  diskseq: 1,
+  removable: false,
+  readOnly: false,
+  path: `/sys/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/${facts.name ?? ''}`,
+  transport: 'sata',
+  model: '',
+  serial: '',
+  wwn: '',
+  usbDevice: null,
+  pciAddresses: ['0000:00:1f.2'],
+  holders: [],
+  backingFile: null,
+  md: null,
+  sectorsWritten: 0,
+  sectorsRead: 0,
+  suspended: false,
+  logicalSectorBytes: 512,
+  ...facts,
+});
+
 export const fakeSysfs = (): Sysfs => ({
+  kernelDevices: async () => [kernelDevice({ name: 'sda', numbers: '8:0', model: 'DISK', serial: '1' })],
   hwmon: async () => [{ name: 'coretemp', temperatures: [{ label: 'Package id 0', millidegrees: 45_900 }] }],
   blockDevices: async () => [
     device({ name: 'nvme0n1', numbers: '259:0', partitions: [{ name: 'nvme0n1p3', numbers: '259:3' }] }),
