@@ -69,6 +69,9 @@ test('what a test puts into the world is written', () => {
   (pve.world.guests.get(101) as Guest).lxc = [['lxc.mount.entry', '/a b none bind 0 0']];
   pve.writeConfigFiles();
   expect(conf()).toMatch(/memory: 512\nlxc\.mount\.entry: \/a b none bind 0 0\n$/);
+  pve.world.guests.set(101, guest(101, 'lxc'));
+  pve.writeConfigFiles();
+  expect(conf()).toBe('#two\n#lines\nmemory: 512\n');
 });
 
 test('a snapshot keeps the lines of its time, and brings them back', async () => {
