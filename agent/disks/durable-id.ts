@@ -1,0 +1,47 @@
+/** Durable ids of listings: what a drive is called on the wire, and what its digest covers. */
+import { createHash } from 'node:crypto';
+import { driveDurableId } from '#shared/durable-id';
+import { base32 } from '../trust/base32.ts';
+import type { Drive } from './drive.ts';
+
+/** Bits of the digest. */
+const DIGEST_BYTES = 16;
+
+/** Where on its drive a file system begins, in bytes: a name that no replug changes. */
+const offsetOf = ({ device }: Drive, carrier: string): number | null =>
+  carrier === device.name ? 0 : (device.partitions.find(({ name }) => name === carrier)?.startBytes ?? null);
+
+/** All that stays as it is while the drive is used: no counters, no times, no kernel names. */
+const stableIdentity = (drive: Drive): unknown => {
+  const { model, serial, wwn, sizeBytes, busPath, tableUuid, keys } = drive.identity;
+  const partitions = drive.device.partitions.map(({ startBytes, sizeBytes: bytes }) => [startBytes, bytes]);
+  const filesystems = drive.filesystems.map(({ device, fstype, uuid, label }) => [offsetOf(drive, device), fstype, uuid, label]);
+  return {
+    model,
+    serial,
+    wwn,
+    sizeBytes,
+    busPath,
+    tableUuid,
+    keys: [...keys].sort(),
+    partitions: inOrder(partitions),
+    filesystems: inOrder(filesystems),
+  };
+};
+
+const inOrder = (rows: readonly (readonly unknown[])[]): string[] => rows.map((row) => JSON.stringify(row)).sort();
+
+const digestOf = (what: unknown): string =>
+  base32(createHash('sha256').update(JSON.stringify(what)).digest().subarray(0, DIGEST_BYTES));
+
+/** Of a whole drive, as listings show it. It never confirms anything: what is to be confirmed gets an id of its own. */
+export const listedDurableId = (drive: Drive): string => {
+  const { model, serial, sizeBytes } = drive.identity;
+  return driveDurableId({
+    role: drive.role,
+    model,
+    serial,
+    sizeBytes,
+    digest: digestOf(['listing', drive.role, stableIdentity(drive)]),
+  });
+};
