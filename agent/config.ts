@@ -185,9 +185,9 @@ const storageId = text('the id of a Proxmox storage, as pvesm status lists it', 
   /^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$/.test(value),
 );
 
-/** Each word becomes part of a unit's name and of mount tables: only what needs no escaping there. */
+/** Part of units' names, of mount tables and of a container's configuration: only what needs no quotes there, and no `.` or `..`. */
 const mountRoot = text('an absolute path of letters, digits, dots, dashes and underscores, such as /mnt/felhom', (value) =>
-  /^(\/[A-Za-z0-9_][A-Za-z0-9._-]*){1,8}$/.test(value),
+  /^(?=.{2,200}$)(?!\/\.)(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._][A-Za-z0-9._-]*)+$/.test(value),
 );
 
 const HOUR_MS = 3_600_000;

@@ -45,6 +45,14 @@ test('everything but `listen` has a default', () => {
       retention: { 'keep-daily': 7, 'keep-weekly': 4, 'keep-monthly': 6 },
       guests: new Map(),
     },
+    disks: {
+      mountRoot: '/mnt/felhom',
+      filesystems: ['ext4', 'xfs', 'btrfs', 'exfat'],
+      protect: [],
+      guests: null,
+      udevDir: '/run/udev',
+      loopDrives: [],
+    },
     limits: { requestsPerSecond: 20, streams: 4 },
   });
 });
@@ -77,6 +85,13 @@ backup:
   guests:
     "101": {schedule: "*/6:00", mode: suspend, window: "00:00-23:59", max_age: 1h}
     102:
+disks:
+  mount_root: /srv/felhom/.demo/mnt
+  filesystems: [ext4]
+  protect: ["serial:WD-WCC4N0 12", "wwn:0x5000c500a1b2c3d4"]
+  guests: [101, 102]
+  udev_dir: /a/udev/
+  loop_drives: [/a/b.img]
 limits: {requests_per_second: 100000, streams: 1}
 `);
   expect(config).toMatchObject({
@@ -111,6 +126,14 @@ limits: {requests_per_second: 100000, streams: 1}
         [102, {}],
       ]),
     },
+    disks: {
+      mountRoot: '/srv/felhom/.demo/mnt',
+      filesystems: ['ext4'],
+      protect: ['serial:WD-WCC4N0 12', 'wwn:0x5000c500a1b2c3d4'],
+      guests: [101, 102],
+      udevDir: '/a/udev',
+      loopDrives: ['/a/b.img'],
+    },
     limits: { requestsPerSecond: 100_000, streams: 1 },
   });
 });
@@ -131,7 +154,20 @@ test.each<[string, string, RegExp]>([
   ['a typo in a section', `${LISTEN}backup: {maxage: 36h}`, /^backup\.maxage .*did you mean "max_age"/],
   ['a typo in listen', 'listen: [{adress: 10.0.0.1, port: 1}]', /^listen\[0\]\.adress .*did you mean "address"/],
   ['a key that means nothing', `${LISTEN}telemetry: true`, /^telemetry there is no such key/],
-  ['disks', `${LISTEN}disks: {mount_root: /mnt/felhom}`, /^disks there is no such key/],
+  ['a relative mount root', `${LISTEN}disks: {mount_root: mnt/felhom}`, /^disks\.mount_root must be an absolute path/],
+  ['a mount root that goes back', `${LISTEN}disks: {mount_root: /mnt/../etc}`, /^disks\.mount_root must be an absolute path/],
+  ['a mount root that stays', `${LISTEN}disks: {mount_root: /mnt/./felhom}`, /^disks\.mount_root must be an absolute path/],
+  ['a mount root with a slash too many', `${LISTEN}disks: {mount_root: /mnt/felhom/}`, /^disks\.mount_root must be/],
+  ['a mount root with a space', `${LISTEN}disks: {mount_root: "/mnt/my drives"}`, /^disks\.mount_root must be/],
+  ['a mount root that a unit would expand', `${LISTEN}disks: {mount_root: "/mnt/%n"}`, /^disks\.mount_root must be/],
+  ['a hidden directory of the root', `${LISTEN}disks: {mount_root: /.felhom}`, /^disks\.mount_root must be/],
+  ['the whole host', `${LISTEN}disks: {mount_root: /}`, /^disks\.mount_root must be an absolute path/],
+  ['a mount root as long as a path', `${LISTEN}disks: {mount_root: /${'m'.repeat(200)}}`, /^disks\.mount_root must be/],
+  ['a file system that felhom does not mount', `${LISTEN}disks: {filesystems: [vfat]}`, /^disks\.filesystems\[0\] must be/],
+  ['no file system at all', `${LISTEN}disks: {filesystems: []}`, /^disks\.filesystems must be a list/],
+  ['a drive by its name', `${LISTEN}disks: {protect: [sdb]}`, /^disks\.protect\[0\] must be "serial:" or "wwn:"/],
+  ['a drive without its serial', `${LISTEN}disks: {protect: ["serial:"]}`, /^disks\.protect\[0\] must be/],
+  ['a guest of drives by name', `${LISTEN}disks: {guests: [web]}`, /^disks\.guests\[0\] must be a whole number/],
   ['opsign', `${LISTEN}opsign: {max_age: 24h}`, /^opsign there is no such key/],
   ['metrics', `${LISTEN}metrics: {}`, /^metrics there is no such key/],
   ['a section that is a text', `${LISTEN}backup: daily`, /^backup must be a mapping/],
@@ -213,4 +249,9 @@ test('a reload knows what it changes at once and what waits', () => {
   expect(compareConfigs(before, after)).toEqual({ atOnce: ['limits'], needRestart: ['state_dir', 'proxmox'] });
   const guests = good(`${LISTEN}backup: {guests: {"101": {schedule: "22:00"}}}`);
   expect(compareConfigs(before, guests)).toEqual({ atOnce: ['backup'], needRestart: [] });
+  const drives = good(`${LISTEN}disks: {protect: ["serial:A"], guests: [101], filesystems: [xfs], mount_root: /srv/felhom}`);
+  expect(compareConfigs(before, drives)).toEqual({
+    atOnce: ['disks.filesystems', 'disks.protect', 'disks.guests'],
+    needRestart: ['disks.mount_root'],
+  });
 });
