@@ -1,5 +1,6 @@
 /** Drives, records and inventories as tests want them: ordinary but for what is said. */
 import type { Drive, DriveFilesystem, DriveRecord, Identity, Inventory, Reason } from '#agent/disks/drive';
+import type { Evidence } from '#agent/disks/evidence';
 import type { KernelDevice } from '#agent/ports/sysfs';
 
 const GB = 1_000_000_000;
@@ -107,5 +108,27 @@ export const madeInventory = (facts: Partial<Inventory> = {}): Inventory => ({
   unplugged: [],
   missing: [],
   unmatchedProtect: [],
+  ...facts,
+});
+
+/** Every source answered, and there is nothing. */
+export const madeEvidence = (facts: Partial<Evidence> = {}): Evidence => ({
+  kernel: { known: true, value: [] },
+  udev: { known: true, value: new Map() },
+  mounts: { known: true, value: [] },
+  swaps: { known: true, value: [] },
+  lvm: { known: true, value: [] },
+  zfs: { known: true, value: [] },
+  md: { known: true, value: [] },
+  btrfs: { known: true, value: [] },
+  host: {
+    known: true,
+    value: { fstab: [], crypttab: [], mdUuids: [], units: [], bootUuids: [], efiPartitions: [], datastores: [] },
+  },
+  proxmox: { known: true, value: { node: 'pve1', storages: [], guests: [], pci: [], usb: [], directories: [] } },
+  probes: new Map(),
+  looks: new Map(),
+  asleep: new Set(),
+  notAnswering: new Set(),
   ...facts,
 });
