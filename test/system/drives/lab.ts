@@ -236,7 +236,8 @@ const clear = async (dir: string): Promise<void> => {
 
 const loopFor = (file: string): Promise<string> => run('losetup', '--find', '--show', file);
 
-const createLab = async (dir: string, steps: (() => unknown)[]): Promise<Lab> => {
+/** For whoever keeps its drives longer than one test, and takes them away itself: the demo. */
+export const createLab = async (dir: string, steps: (() => unknown)[]): Promise<Lab> => {
   const udevDir = join(dir, 'udev');
   const loopDrives: string[] = [];
   const drives = new Set<LabDrive>();
