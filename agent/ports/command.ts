@@ -21,6 +21,22 @@ const PROGRAMS = {
   flock: { path: '/usr/bin/flock', timeoutMs: 60_000 },
   // Only ever below a backup storage's dump directory. rm(1).
   rm: { path: '/usr/bin/rm', timeoutMs: 600_000 },
+  // Only what the agent built, only at its own mount points. A journal may be replayed, a cache written out; mount(8), umount(8).
+  mount: { path: '/usr/bin/mount', timeoutMs: 120_000 },
+  umount: { path: '/usr/bin/umount', timeoutMs: 120_000 },
+  // Our own mount units. `start` and `stop` wait for mount(8) and umount(8). systemctl(1).
+  systemctl: { path: '/usr/bin/systemctl', timeoutMs: 150_000 },
+  // Runs umount(8) as the host's first process sees mounts, whatever the agent's own namespace is. systemd-run(1).
+  systemdRun: { path: '/usr/bin/systemd-run', timeoutMs: 60_000 },
+  // Has rules read again and one device looked at anew. udevadm(8).
+  udevadm: { path: '/usr/bin/udevadm', timeoutMs: 30_000 },
+  // The flag of a directory that nothing can be written into. chattr(1), lsattr(1).
+  chattr: { path: '/usr/bin/chattr', timeoutMs: 5_000 },
+  lsattr: { path: '/usr/bin/lsattr', timeoutMs: 5_000 },
+  // Of the root directory of a file system just mounted: its drive has to answer. chown(1).
+  chown: { path: '/usr/bin/chown', timeoutMs: 20_000 },
+  // The exit status is a bit mask that describes the drive; the JSON on stdout is whole with any of them. smartctl(8), EXIT STATUS.
+  smartctl: { path: '/usr/sbin/smartctl', timeoutMs: 30_000, accepts: () => true },
 } as const satisfies Record<string, Program>;
 
 const MAX_OUTPUT_BYTES = 1 << 20;
