@@ -40,6 +40,10 @@ const PROGRAMS = {
   // Both load all of Proxmox's modules first: seconds on a small host. pvesh(1), qm(1).
   pvesh: { path: '/usr/bin/pvesh', timeoutMs: 60_000 },
   qm: { path: '/usr/sbin/qm', timeoutMs: 60_000 },
+  // Reads the labels of the devices it is told, and no others. pvs(8).
+  pvs: { path: '/usr/sbin/pvs', timeoutMs: 2_500 },
+  // Asks the kernel of its imported pools; no drive is read. zpool(8).
+  zpool: { path: '/usr/sbin/zpool', timeoutMs: 2_500 },
 } as const satisfies Record<string, Program>;
 
 const MAX_OUTPUT_BYTES = 1 << 20;
