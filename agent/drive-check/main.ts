@@ -1,0 +1,52 @@
+/**
+ * `drive-check <verb> …`: touches one drive, in a process that may hang or be killed without harm. JSON lines (protocol.ts); the last
+ * one holds the answer, or why there is none. Started by agent/ports/drive-check.ts only.
+ */
+import { exclusive, flush } from './exclusive.ts';
+import { lookAt, lookInto } from './look.ts';
+import type { Line } from './protocol.ts';
+import { tellUsers } from './users.ts';
+import { readZeros } from './zeros.ts';
+
+const PROGRESS_MS = 2000;
+
+const write = (line: Line): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
+
+/** Tells how far it is from time to time, not for each piece. */
+const progress = (): ((readBytes: number) => void) => {
+  let told = performance.now();
+  return (readBytes) => {
+    if (performance.now() - told < PROGRESS_MS) return;
+    told = performance.now();
+    write({ readBytes });
+  };
+};
+
+const VERBS: Readonly<Record<string, (...args: string[]) => Line | Promise<Line>>> = {
+  exclusive: (device = '') => ({ exclusive: exclusive(device) }),
+  flush: (device = '') => {
+    flush(device);
+    return { flushed: true };
+  },
+  look: (device = '', fstype = '') => ({ found: lookInto(device, fstype) }),
+  'look-at': (point = '', numbers = '', of = '') => ({ found: lookAt(of, point, numbers) }),
+  zeros: async (device = '', sizeBytes = '', from = '') => ({
+    zeros: await readZeros(device, Number(sizeBytes), Number(from), progress()),
+  }),
+  users: async (numbers = '', mountIds = '', agent = '') => {
+    const list = (text: string): Set<string> => new Set(text.split(',').filter((one) => one !== ''));
+    await tellUsers({ numbers: list(numbers), mountIds: list(mountIds), agent: Number(agent) }, (user) => write({ user }));
+    return { told: true };
+  },
+};
+
+const [verb = '', ...args] = process.argv.slice(2);
+try {
+  const act = VERBS[verb];
+  if (act === undefined) throw new Error(`there is no "${verb}"`);
+  write(await act(...args));
+} catch (error) {
+  const { code, message = String(error) } = error as { code?: unknown; message?: string };
+  write({ failed: { code: typeof code === 'string' ? code : '', why: message } });
+  process.exitCode = 1;
+}
