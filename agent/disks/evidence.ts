@@ -1,17 +1,21 @@
 /** What the host's sources said of its drives, source by source. Types only: `gather.ts` collects, `inventory.ts` concludes. */
 import type { Mount } from '#shared/mountinfo';
+import type { HostConfig } from '../ports/host-config.ts';
+import type { PhysicalVolume } from '../ports/lvm.ts';
+import type { ProxmoxFiles } from '../ports/proxmox-files.ts';
 import type { KernelDevice } from '../ports/sysfs.ts';
+import type { UdevEntry } from '../ports/udev-db.ts';
+import type { ZfsPool } from '../ports/zpool.ts';
+
+export type { FstabLine } from '../ports/config-text.ts';
+export type { HostConfig } from '../ports/host-config.ts';
+export type { PhysicalVolume } from '../ports/lvm.ts';
+export type { GuestConfigFile, Mapping, ProxmoxFiles, StorageSection } from '../ports/proxmox-files.ts';
+export type { UdevEntry } from '../ports/udev-db.ts';
+export type { ZfsPool } from '../ports/zpool.ts';
 
 /** A source's whole answer, or why there is none. "Nothing there" is only ever an answer of a source that was asked and could tell. */
 export type Known<T> = { known: true; value: T } | { known: false; why: string };
-
-/** What udev's database holds of one block device. */
-export interface UdevEntry {
-  /** `ID_SERIAL_SHORT`, `ID_WWN`, `ID_MODEL`, `ID_FS_UUID` … as they stand; never trusted to prove a drive blank. */
-  properties: Readonly<Record<string, string>>;
-  /** `/dev/disk/by-id/…`, whole. */
-  links: readonly string[];
-}
 
 /** A mount of any mount namespace of the host. */
 export interface SeenMount {
@@ -22,84 +26,11 @@ export interface SeenMount {
   host: boolean;
 }
 
-/** An LVM physical volume, as pvs(8) lists it. */
-export interface PhysicalVolume {
-  /** `/dev/sda3`. */
-  device: string;
-  uuid: string;
-  /** Empty where it is in no group. */
-  group: string;
-  groupUuid: string;
-  missing: boolean;
-}
-
-/** An imported ZFS pool, as `zpool status -LP` lists it: also its spares, logs and caches. */
-export interface ZfsPool {
-  name: string;
-  guid: string;
-  /** `/dev/sdb1`. */
-  devices: readonly string[];
-}
-
 /** An active md array, from /proc/mdstat. */
 export interface MdArray {
   name: string;
   /** Names of drives and partitions, failed and spare ones too. */
   members: readonly string[];
-}
-
-export interface FstabLine {
-  /** `UUID=…`, `/dev/…`, `LABEL=…`. */
-  spec: string;
-  point: string;
-  fstype: string;
-  options: readonly string[];
-}
-
-/** What the host's own files say of its drives, plugged in or not. */
-export interface HostConfig {
-  fstab: readonly FstabLine[];
-  crypttab: readonly { name: string; device: string }[];
-  /** UUIDs of `ARRAY` lines in mdadm.conf, as hex digits without separators. */
-  mdUuids: readonly string[];
-  /** Mount and swap units of systemd, generated ones too; not felhom's own. `where` is empty for swap. */
-  units: readonly { file: string; what: string; where: string }[];
-  /** File systems that proxmox-boot-tool keeps boot loaders on. */
-  bootUuids: readonly string[];
-  /** Partitions that the firmware's boot entries name, by GUID, lower case. */
-  efiPartitions: readonly string[];
-  /** Datastores of a Proxmox Backup Server on this host. */
-  datastores: readonly { name: string; path: string; backingDevice: string }[];
-}
-
-/** A section of storage.cfg. */
-export interface StorageSection {
-  type: string;
-  id: string;
-  keys: Readonly<Record<string, string>>;
-}
-
-/** A guest's configuration file, as it stands. */
-export interface GuestConfigFile {
-  vmid: number;
-  type: 'lxc' | 'qemu';
-  text: string;
-}
-
-/** A section of /etc/pve/mapping/{pci,usb,directory}.cfg: each `map` line as its properties. */
-export interface Mapping {
-  id: string;
-  entries: readonly Readonly<Record<string, string>>[];
-}
-
-export interface ProxmoxFiles {
-  node: string;
-  storages: readonly StorageSection[];
-  /** This node's, running or not. */
-  guests: readonly GuestConfigFile[];
-  pci: readonly Mapping[];
-  usb: readonly Mapping[];
-  directories: readonly Mapping[];
 }
 
 /** One signature that wipefs(8) lists, or blkid(8) names. */

@@ -1,6 +1,8 @@
 /** Proxmox's cluster file system: whether it is there and writable, and on which node each guest is. */
 import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { NotUnderstood } from '../not-understood.ts';
+import { nodeNameIn } from './node-files.ts';
 import type { GuestType } from './proxmox.ts';
 
 export interface PmxcfsView {
@@ -41,9 +43,25 @@ const guestsIn = ({ ids }: Json): PmxcfsView['guests'] =>
 /** A node that is in no cluster has no `cluster` and needs no quorum. */
 const hasQuorum = ({ cluster }: Json): boolean => cluster === undefined || Number(record(cluster).quorate) === 1;
 
+const isMounted = async (configDir: string): Promise<boolean> =>
+  configDir !== MOUNT_POINT || (await statfs(configDir)).type === FUSE;
+
+/** Resolves to this node's name where the file system is mounted, answers and knows whose it is; rejects where one of these fails. */
+export const assertPmxcfs = async (configDir: string): Promise<string> => {
+  if (!(await isMounted(configDir))) throw new NotUnderstood(`${configDir} is not mounted`);
+  await madeUp(configDir, '.version').catch((error: unknown) => {
+    throw new NotUnderstood(`${configDir} has no .version that can be read`, { cause: error });
+  });
+  const node = await nodeNameIn(configDir);
+  if (node === null) throw new NotUnderstood(`${configDir} does not say which node this is`);
+  return node;
+};
+
+/** One file after the other: where it hangs, it holds one of Node's four threads for files. */
 const readNow = async (configDir: string): Promise<PmxcfsView> => {
-  if (configDir === MOUNT_POINT && (await statfs(configDir)).type !== FUSE) return nothing();
-  const [vmlist, members] = await Promise.all([madeUp(configDir, '.vmlist'), madeUp(configDir, '.members')]);
+  if (!(await isMounted(configDir))) return nothing();
+  const vmlist = await madeUp(configDir, '.vmlist');
+  const members = await madeUp(configDir, '.members');
   return { state: hasQuorum(members) ? 'ok' : 'no-quorum', guests: guestsIn(vmlist) };
 };
 
