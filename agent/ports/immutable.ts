@@ -1,0 +1,107 @@
+/** The directories that drives are mounted on: root's, closed, and immutable, so that an absent drive never fills the disk below. */
+import { lstat, mkdir, readdir, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { CommandError, type RunCommand } from './command.ts';
+
+/** Why a directory cannot be a mount point; the message is for the log. */
+export class DirectoryError extends Error {
+  override readonly name = 'DirectoryError';
+  /** `open`: others may change what lies above it. `taken`: there is something there already. */
+  readonly reason: 'open' | 'taken';
+
+  constructor(reason: DirectoryError['reason'], detail: string) {
+    super(detail);
+    this.reason = reason;
+  }
+}
+
+/** None of these is to be called while something is mounted there: they would reach the drive. */
+export interface MountDirectories {
+  /** Mode 0000; one that is there is replaced if it is empty and root's. Rejects `DirectoryError`. What is above must be there. */
+  make(path: string): Promise<void>;
+  /** Sees to it that nothing can be written into it; false where the file system it lies on cannot promise that. */
+  protect(path: string): Promise<boolean>;
+  /** Takes it away, where it is there. */
+  remove(path: string): Promise<void>;
+}
+
+const isCode = (error: unknown, code: string): boolean => error instanceof Error && 'code' in error && error.code === code;
+
+const ancestors = (path: string): string[] => {
+  const above = dirname(path);
+  return above === path ? [] : [...ancestors(above), above];
+};
+
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+
+/**
+ * Refuses a path that anybody but root could lead elsewhere: a link on the way, or a directory that others may change. In a sticky
+ * directory (/tmp) nobody can replace what is root's (unlink(2)).
+ */
+const requireRootsOwn = async (path: string): Promise<void> => {
+  for (const above of ancestors(path)) {
+    const found = await lstat(above);
+    if (!found.isDirectory()) throw new DirectoryError('open', `${above} is not a directory`);
+    if (found.uid !== 0) throw new DirectoryError('open', `${above} belongs to user ${found.uid}`);
+    if ((found.mode & OTHERS_WRITE) !== 0 && (found.mode & STICKY) === 0)
+      throw new DirectoryError('open', `${above} may be written by others`);
+  }
+};
+
+/** @returns its mode */
+const requireEmptyAndRoots = async (path: string): Promise<number> => {
+  const found = await lstat(path);
+  if (!found.isDirectory() || found.uid !== 0) throw new DirectoryError('taken', `${path} is not a directory of root's`);
+  if ((await readdir(path)).length > 0) throw new DirectoryError('taken', `${path} is not empty`);
+  return found.mode & 0o7777;
+};
+
+/** chattr and lsattr say no with status 1: the file system has no such attribute, or none for directories. */
+const isRefused = (error: unknown): boolean => error instanceof CommandError && error.reason === 'exit';
+
+export const createMountDirectories = (run: RunCommand): MountDirectories => {
+  /** Attributes, as lsattr(1) prints them: `----i---------e------- /mnt/felhom/photos`. */
+  const isImmutable = async (path: string): Promise<boolean> => {
+    const [flags = ''] = (await run('lsattr', ['-d', '--', path])).split(' ', 1);
+    return flags.includes('i');
+  };
+
+  const protect = async (path: string): Promise<boolean> => {
+    try {
+      if (await isImmutable(path)) return true;
+      await run('chattr', ['+i', '--', path]);
+      return await isImmutable(path);
+    } catch (error) {
+      if (isRefused(error)) return false;
+      throw error;
+    }
+  };
+
+  const remove = async (path: string): Promise<void> => {
+    try {
+      await lstat(path);
+    } catch (error) {
+      if (isCode(error, 'ENOENT')) return;
+      throw error;
+    }
+    await run('chattr', ['-i', '--', path]).catch((error: unknown) => {
+      if (!isRefused(error)) throw error;
+    });
+    await rmdir(path);
+  };
+
+  const make = async (path: string): Promise<void> => {
+    await requireRootsOwn(path);
+    try {
+      await mkdir(path, { mode: 0 });
+    } catch (error) {
+      if (!isCode(error, 'EEXIST')) throw error;
+      if ((await requireEmptyAndRoots(path)) === 0) return;
+      await remove(path);
+      await mkdir(path, { mode: 0 });
+    }
+  };
+
+  return { make, protect, remove };
+};
