@@ -44,6 +44,12 @@ const PROGRAMS = {
   pvs: { path: '/usr/sbin/pvs', timeoutMs: 2_500 },
   // Asks the kernel of its imported pools; no drive is read. zpool(8).
   zpool: { path: '/usr/sbin/zpool', timeoutMs: 2_500 },
+  // Reads the places where signatures lie: 0 found, 2 nothing (or not readable, without a word), 8 several that exclude each other. blkid(8).
+  blkid: { path: '/usr/sbin/blkid', timeoutMs: 10_000, accepts: (exit) => exit === 0 || exit === 2 || exit === 8 },
+  // Only ever with `-n`: lists signatures, writes nothing. wipefs(8).
+  wipefs: { path: '/usr/sbin/wipefs', timeoutMs: 10_000 },
+  // Only ever to /dev/null: whether a piece of a drive can be read. dd(1).
+  dd: { path: '/usr/bin/dd', timeoutMs: 10_000 },
 } as const satisfies Record<string, Program>;
 
 const MAX_OUTPUT_BYTES = 1 << 20;
@@ -62,12 +68,19 @@ export class CommandError extends Error {
   }
 }
 
+/** All that an accepted end of a program tells. */
+export interface Outcome {
+  exit: number;
+  stdout: string;
+  stderr: string;
+}
+
+type Run<Name extends string, T> = (name: Name, args: readonly string[], timeoutMs?: number) => Promise<T>;
+
 /** Resolves to what the program wrote on stdout. The deadline is the table's unless a shorter one is given. */
-export type RunCommand<Name extends string = keyof typeof PROGRAMS> = (
-  name: Name,
-  args: readonly string[],
-  timeoutMs?: number,
-) => Promise<string>;
+export type RunCommand<Name extends string = keyof typeof PROGRAMS> = Run<Name, string>;
+/** The same, for programs whose exit status or stderr says more. */
+export type RunForOutcome<Name extends string = keyof typeof PROGRAMS> = Run<Name, Outcome>;
 
 /** Gathers a stream; calls `full` once when it holds more than the bound. */
 const gather = (stream: NodeJS.ReadableStream, full: () => void) => {
@@ -87,7 +100,7 @@ interface Life {
 }
 
 const start = ({ path, timeoutMs, accepts = (exit) => exit === 0 }: Program, args: readonly string[], life: Life) =>
-  new Promise<string>((resolve, reject) => {
+  new Promise<Outcome>((resolve, reject) => {
     const child = spawn(path, args, { shell: false, cwd: '/', env: { LC_ALL: 'C' }, stdio: ['ignore', 'pipe', 'pipe'] });
     life.started();
     /** A child in D state does not die: it is let go, so that nothing here waits for it. */
@@ -110,13 +123,15 @@ const start = ({ path, timeoutMs, accepts = (exit) => exit === 0 }: Program, arg
     });
     child.once('close', (exit, signal) => {
       clearTimeout(timer);
-      if (exit !== null && accepts(exit)) resolve(stdout());
+      if (exit !== null && accepts(exit)) resolve({ exit, stdout: stdout(), stderr: stderr() });
       else reject(new CommandError(path, 'exit', `${signal ?? exit} ${stderr()}`, exit));
     });
   });
 
 /** One child at a time per program and arguments, so that at most one is ever left behind. */
-export const commandsFrom = <const Table extends Record<string, Program>>(programs: Table): RunCommand<keyof Table & string> => {
+export const outcomesFrom = <const Table extends Record<string, Program>>(
+  programs: Table,
+): RunForOutcome<keyof Table & string> => {
   const running = new Set<string>();
   return async (name, args, timeoutMs) => {
     const known = programs[name] as Program;
@@ -127,4 +142,13 @@ export const commandsFrom = <const Table extends Record<string, Program>>(progra
   };
 };
 
-export const runCommand: RunCommand = commandsFrom(PROGRAMS);
+const textOf =
+  <Name extends string>(run: RunForOutcome<Name>): RunCommand<Name> =>
+  async (...call) =>
+    (await run(...call)).stdout;
+
+export const commandsFrom = <const Table extends Record<string, Program>>(programs: Table): RunCommand<keyof Table & string> =>
+  textOf(outcomesFrom(programs));
+
+export const runForOutcome: RunForOutcome = outcomesFrom(PROGRAMS);
+export const runCommand: RunCommand = textOf(runForOutcome);
