@@ -45,7 +45,7 @@ describe.skipIf(!existsSync(ANALYZE))('systemd-analyze verify (skipped where sys
 
 /** What `systemd-analyze security` 252 says of each, in tenths, and 2 more for other versions: a sandbox taken away makes it more. */
 const EXPOSURE: Record<string, number> = {
-  'felhom-agent.service': 78,
+  'felhom-agent.service': 71,
   'felhom-controller.service': 81,
   // It acts as root on units, containers and whatever a command touches, so little can be taken from it.
   'felhom-quiesced.service': 83,
@@ -66,6 +66,51 @@ describe.skipIf(!existsSync(ANALYZE))('systemd-analyze security (skipped where s
 test.each(Object.entries(NODE_FLAGS))('the demo and the bench run the %s as its unit does', (name, flags) => {
   const text = readFileSync(new URL(`felhom-${name}.service`, UNITS), 'utf8');
   expect(/^ExecStart=\/usr\/bin\/node (.*?) \/usr\/lib/m.exec(text)?.[1]).toBe(flags.join(' '));
+});
+
+/** Each gives a service a view of its own of mounts, processes, devices or modules. systemd.exec(5), systemd.resource-control(5). */
+const HIDING = new RegExp(
+  '^(Protect(?!Hostname=)\\w+|Private\\w+|ProcSubset|Device(Policy|Allow)|\\w+Paths|Mount(Flags|APIVFS|Images)|Root(Directory|Image)' +
+    '|TemporaryFileSystem|Extension\\w+|DynamicUser|JoinsNamespaceOf|RestrictNamespaces|MemoryDenyWriteExecute|User|SupplementaryGroups)=',
+  'm',
+);
+/** File systems; SMART; who has a drive open; the directories below mounts; owners of a file system's root. */
+const NEEDED = ['SYS_ADMIN', 'SYS_RAWIO', 'SYS_PTRACE', 'DAC_READ_SEARCH', 'DAC_OVERRIDE', 'LINUX_IMMUTABLE', 'CHOWN', 'FOWNER'];
+
+describe('the agent sees the host as it is', () => {
+  const text = readFileSync(new URL('felhom-agent.service', UNITS), 'utf8');
+
+  test('its unit hides nothing from it', () => {
+    expect(HIDING.exec(text)?.[0]).toBeUndefined();
+  });
+
+  test.each([
+    ...[
+      'PrivateTmp=yes',
+      'PrivateDevices=yes',
+      'ProtectSystem=strict',
+      'ProtectHome=yes',
+      'ProtectHome=read-only',
+      'ProtectClock=yes',
+    ],
+    ...[
+      'ProtectKernelModules=yes',
+      'ProtectKernelTunables=yes',
+      'ProtectProc=invisible',
+      'ProcSubset=pid',
+      'DevicePolicy=closed',
+    ],
+    ...['DeviceAllow=/dev/null rw', 'ReadOnlyPaths=/etc', 'InaccessiblePaths=/run/udev', 'MountFlags=slave', 'PrivateMounts=yes'],
+  ])('%s would be noticed', (line) => {
+    expect(HIDING.test(text.replace('[Service]', `[Service]\n${line}`))).toBe(true);
+  });
+
+  test('no capability is taken from it that it needs', () => {
+    const [, taken = ''] = /^CapabilityBoundingSet=~(.*)$/m.exec(text) ?? [];
+    expect(taken).toContain('CAP_SYS_MODULE');
+    expect(NEEDED.filter((name) => taken.includes(`CAP_${name}`))).toEqual([]);
+    expect(text.match(/^CapabilityBoundingSet=/gm)).toHaveLength(1);
+  });
 });
 
 test('there is a unit for each program that runs', () => {
