@@ -31,7 +31,7 @@ export interface Proc {
   processes(): Promise<number[]>;
   /** `mnt:[4026531841]`, mount_namespaces(7); null when the process has ended. Rejects without CAP_SYS_PTRACE. */
   mountNamespaceOf(pid: number): Promise<string | null>;
-  /** Where the process's `/` is, proc_pid_root(5); null when it has ended. */
+  /** Where the process's `/` is, proc_pid_root(5); null when it has ended. Rejects without CAP_SYS_PTRACE. */
   rootOf(pid: number): Promise<string | null>;
   /** What a process has open: paths, `socket:[…]` and the like, proc_pid_fd(5); null when it has ended. Rejects without CAP_SYS_PTRACE. */
   openFilesOf(pid: number): Promise<string[] | null>;
