@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bootstrap } from '#shared/bootstrap';
 import { followBackup, followVerification } from './backup.ts';
+import { buildDrives, type DemoDrives } from './drives.ts';
 import { notesApp, writeAgentConfig, writeGuestFiles } from './files.ts';
-import { type DemoHost, startDemoHost } from './host.ts';
+import { BACKUP_STORAGE, type DemoHost, GUEST_STORAGE, startDemoHost, storageIn } from './host.ts';
 import { freePort } from './ports.ts';
 import { run, start, stop } from './processes.ts';
 import { socketIn, startQuiesced } from './quiesced.ts';
+import { sampleDrives } from './samples.ts';
+import { takeDown } from './take-down.ts';
 
 export interface DemoOptions {
   dir: string;
@@ -24,7 +27,8 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 /** What ends the demo before its time: a signal from its first moment on, or a program that ends by itself. */
 const createEnding = () => {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => controller.abort(''));
+  // A second one does not end the taking down that the first began.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => controller.abort(''));
   return {
     signal: controller.signal,
     watch: (child: ChildProcess): ChildProcess =>
@@ -56,13 +60,20 @@ const enrolAll = async (dir: string, config: string, vmids: readonly number[], q
 };
 
 /** Keys may be added here, never renamed: other people's scripts read them. */
-const demoJson = ({ pve, token }: DemoHost, agentConfig: string, guests: Awaited<ReturnType<typeof enrolAll>>) => {
+const demoJson = (
+  { pve, token }: DemoHost,
+  { devices, settings }: DemoDrives,
+  agentConfig: string,
+  guests: Awaited<ReturnType<typeof enrolAll>>,
+) => {
   const agent = guests[0]?.bootstrap.endpoints[0];
   return {
     pve: { endpoint: pve.endpoint, fingerprint: pve.fingerprint, node: pve.node, token },
     agent: { endpoint: `${agent?.address}:${agent?.port}`, fingerprint: agent?.fingerprints[0] ?? '', config: agentConfig },
     guests: guests.map(({ vmid, bootstrap, bootstrapPath }) => ({ vmid, token: bootstrap.token, bootstrap: bootstrapPath })),
     controller: { url: null },
+    devices,
+    mount_root: settings.mount_root,
   };
 };
 
@@ -71,6 +82,15 @@ const publish = (path: string, value: object): void => {
   writeFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
   renameSync(`${path}.new`, path);
 };
+
+const aboutDrives = ({ devices: { system, backup, user_data, blank } }: DemoDrives): string =>
+  [
+    `2. Its five drives are real to this machine's kernel (loop devices on files in drives/): guests' disks lie on ${system}, archives`,
+    `   on ${backup}; ${user_data.join(' and ')} are the customer's, with files; ${blank} is blank. No other drive is ever given to a guest.`,
+  ].join('\n');
+
+const aboutSamples = (why: string): string =>
+  `2. Its five drives are shown from samples, and nothing on them is changed: ${why}.`;
 
 interface Stage {
   host?: DemoHost;
@@ -102,33 +122,39 @@ const play = async (
   say('felhom demo: everything below runs on this machine only, and is kept in');
   say(`  ${dir}`);
   say('');
-  const host = await startDemoHost({ dir, vmids, port: portBase, lineDelayMs: 200 });
+  const built = await buildDrives({ dir, system: storageIn(dir, GUEST_STORAGE), backup: storageIn(dir, BACKUP_STORAGE) });
+  const onDrives = typeof built !== 'string';
+  const drives = onDrives ? built : sampleDrives(dir);
+  ending.signal.throwIfAborted();
+  const host = await startDemoHost({ dir, vmids, port: portBase, lineDelayMs: 200, onDrives });
   stage.host = host;
   host.pve.vzdumpFaults.copyMs = 4000;
   const where = `1. A Proxmox VE node "${host.pve.node}" (simulated) answers at ${host.pve.endpoint};`;
   step(`${where} ${count === 1 ? 'guest 101 runs' : `guests 101 to ${100 + count} run`} on it.`);
+  step(typeof built === 'string' ? aboutSamples(built) : aboutDrives(built));
 
-  const agentConfig = writeAgentConfig(host, { dir, port: portBase === 0 ? await freePort() : portBase + 1 });
+  const port = portBase === 0 ? await freePort() : portBase + 1;
+  const agentConfig = writeAgentConfig(host, { dir, port, disks: drives.settings });
   await agentAnswers(launch('agent', ['serve', '--config', agentConfig]), agentConfig, stage.said);
-  step('2. felhom-agent runs on the node. It made its key and certificate, and talks to Proxmox with a token of few rights.');
+  step('3. felhom-agent runs on the node. It made its key and certificate, and talks to Proxmox with a token of few rights.');
 
   const guests = await enrolAll(dir, agentConfig, vmids, socketIn(stage.quiescedDir));
   const [first] = guests;
   if (!first) throw new Error('no guest was enrolled');
   const who = count === 1 ? 'Guest 101 is enrolled: it has' : `${count} guests are enrolled: each has`;
-  step(`3. ${who} a token of its own and the certificate's fingerprint to pin.`);
+  step(`4. ${who} a token of its own and the certificate's fingerprint to pin.`);
 
   const apps = [notesApp(dir, first.vmid)];
   const watch = (child: ChildProcess) => void stage.children.push(ending.watch(child));
   await startQuiesced(stage.quiescedDir, apps, (line) => stage.said.push(line), watch);
   launch('controller', ['run', '--config', first.controllerConfig]);
   step(
-    '4. In guest 101 runs felhom-quiesced, which alone may hold the application "notes" (quiesce.yaml), and felhom-controller,',
+    '5. In guest 101 runs felhom-quiesced, which alone may hold the application "notes" (quiesce.yaml), and felhom-controller,',
   );
   say('   without rights. No backup exists yet, so it starts one.');
   step('');
 
-  const details = demoJson(host, agentConfig, guests);
+  const details = demoJson(host, drives, agentConfig, guests);
   publish(join(dir, 'demo.json'), details);
   say('felhom demo is ready');
   say(`  Proxmox  ${details.pve.endpoint}`);
@@ -141,7 +167,9 @@ const play = async (
   step('');
   say(await run('controller', ['status', '--config', first.controllerConfig]).catch((error: Error) => error.message));
   if (once) return ok ? 0 : 1;
-  say('The demo stays up. Ctrl-C ends it.');
+  say('The demo stays up. Ctrl-C ends it. Look at its drives from another terminal:');
+  say(`  npx felhom-agent disks list --config ${agentConfig}`);
+  say(`  npx felhom-agent disks show ${drives.devices.user_data[0]} --config ${agentConfig}`);
   await ending.happened;
   return ending.signal.throwIfAborted();
 };
@@ -162,5 +190,7 @@ export const runDemo = async (options: DemoOptions): Promise<number> => {
     for (const child of stage.children.reverse()) await stop(child);
     await stage.host?.pve.close();
     rmSync(quiescedDir, { recursive: true, force: true });
+    const left = await takeDown(options.dir);
+    if (left !== '') say(left);
   }
 };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { BACKUP_STORAGE, type DemoHost } from './host.ts';
 import { guestMountinfo } from './quiesced.ts';
+import { mountRootOf } from './take-down.ts';
 
 const writeSecret = (path: string, text: string): string => {
   writeFileSync(path, text, { mode: 0o600 });
@@ -16,10 +17,13 @@ export interface AgentFileOptions {
   port: number;
   limits?: { requests_per_second: number; streams: number };
   backup?: Record<string, string>;
+  /** Left out: no drive of this machine is ever given to a guest. */
+  disks?: { mount_root: string; udev_dir?: string; loop_drives?: readonly string[]; guests?: readonly number[] };
 }
 
 /** Writes `agent.yaml` and the token's file; answers the former's path. */
-export const writeAgentConfig = ({ pve, token }: DemoHost, { dir, port, limits, backup }: AgentFileOptions): string => {
+export const writeAgentConfig = ({ pve, token }: DemoHost, options: AgentFileOptions): string => {
+  const { dir, port, limits, backup, disks = { mount_root: mountRootOf(dir) } } = options;
   const agentDir = join(dir, 'agent');
   mkdirSync(agentDir, { recursive: true, mode: 0o700 });
   const config = {
@@ -35,6 +39,7 @@ export const writeAgentConfig = ({ pve, token }: DemoHost, { dir, port, limits, 
     },
     // On a real host an hour lies between two backups; here you may ask as often as you like.
     backup: { storage: BACKUP_STORAGE, min_interval: '0s', ...backup },
+    disks,
     ...(limits ? { limits } : {}),
   };
   const path = join(agentDir, 'agent.yaml');

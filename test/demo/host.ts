@@ -1,10 +1,11 @@
 /** The simulated host of the demo, the contract tests and the bench: one node, containers that run, a drive for backups. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Pve, startPve } from '../pve/server.ts';
 import type { Guest, Storage, World } from '../pve/world.ts';
 
 export const BACKUP_STORAGE = 'usb-backup';
+export const GUEST_STORAGE = 'local-btrfs';
 const GIB = 1024 ** 3;
 
 export interface DemoHostOptions {
@@ -17,7 +18,12 @@ export interface DemoHostOptions {
   lineDelayMs?: number;
   /** How long a refused login is held back; a real server takes three seconds. */
   unauthorizedDelayMs?: number;
+  /** The storages of guests' disks and of archives are drives of their own, mounted at `storageIn`. */
+  onDrives?: boolean;
 }
+
+/** Where a storage of the host has its files. */
+export const storageIn = (dir: string, name: string): string => join(dir, 'storage', name);
 
 export interface DemoHost {
   pve: Pve;
@@ -40,8 +46,14 @@ const storage = (name: string, type: string, content: string, path: string, more
   ...more,
 });
 
+/** What the file system at the storage's place really has. */
+const figures = (path: string): Pick<Storage, 'total' | 'used' | 'avail'> => {
+  const { blocks, bfree, bavail, bsize } = statfsSync(path);
+  return { total: blocks * bsize, used: (blocks - bfree) * bsize, avail: bavail * bsize };
+};
+
 /** A running container with one volume, whose root file system is a real directory with a few files. */
-export const container = (vmid: number, dir: string): Guest => {
+export const container = (vmid: number, dir: string, size = '8G'): Guest => {
   const rootfs = join(dir, 'guests', String(vmid), 'rootfs');
   mkdirSync(join(rootfs, 'srv/notes'), { recursive: true });
   writeFileSync(join(rootfs, 'srv/notes/hello.txt'), `This file lives in guest ${vmid} and will be in its backup.\n`);
@@ -54,7 +66,7 @@ export const container = (vmid: number, dir: string): Guest => {
       hostname: `guest${vmid}`,
       memory: 1024,
       ostype: 'debian',
-      rootfs: `local-btrfs:${vmid}/vm-${vmid}-disk-0.subvol,size=8G`,
+      rootfs: `${GUEST_STORAGE}:${vmid}/vm-${vmid}-disk-0.subvol,size=${size}`,
       swap: 512,
       unprivileged: 1,
     },
@@ -68,15 +80,22 @@ export const container = (vmid: number, dir: string): Guest => {
   };
 };
 
-const furnish = (world: World, { dir, vmids }: DemoHostOptions): void => {
-  for (const name of ['local', 'local-btrfs', BACKUP_STORAGE]) mkdirSync(join(dir, 'storage', name), { recursive: true });
-  const at = (name: string) => join(dir, 'storage', name);
+const furnish = (world: World, { dir, vmids, onDrives = false }: DemoHostOptions): void => {
+  const at = (name: string) => storageIn(dir, name);
+  for (const name of ['local', GUEST_STORAGE, BACKUP_STORAGE]) mkdirSync(at(name), { recursive: true });
   world.storages.clear();
   world.storages.set('local', storage('local', 'dir', 'iso,vztmpl', at('local')));
-  world.storages.set('local-btrfs', storage('local-btrfs', 'btrfs', 'images,rootdir', at('local-btrfs'), { snapshots: true }));
+  world.storages.set(GUEST_STORAGE, storage(GUEST_STORAGE, 'btrfs', 'images,rootdir', at(GUEST_STORAGE), { snapshots: true }));
   world.storages.set(BACKUP_STORAGE, storage(BACKUP_STORAGE, 'dir', 'backup', at(BACKUP_STORAGE)));
+  if (onDrives)
+    for (const name of [GUEST_STORAGE, BACKUP_STORAGE]) {
+      const one = world.storages.get(name) as Storage;
+      Object.assign(one, figures(at(name)));
+      one.config.is_mountpoint = 1;
+    }
   world.guests.clear();
-  for (const vmid of vmids) world.guests.set(vmid, container(vmid, dir));
+  // As large as the drives allow: a guest's first archive is expected to need most of what the guest may hold.
+  for (const vmid of vmids) world.guests.set(vmid, container(vmid, dir, onDrives ? '256M' : '8G'));
   // What README's "On a real host" sets up: the same rights for the user and, separated, for its token.
   world.roles.set('FelhomAgent', ['VM.Audit', 'VM.Backup', 'Sys.Audit', 'Datastore.Audit']);
   world.roles.set('FelhomBackupStore', ['Datastore.Audit', 'Datastore.AllocateSpace', 'Datastore.Allocate']);

@@ -6,7 +6,8 @@ import { prepareStateDir } from './state-dir.ts';
 const USAGE = `npm run demo -- [options]
 
 Starts a simulated Proxmox VE node, the felhom agent and a controller for guest 101, and takes one backup.
-Stays up until Ctrl-C. Needs no root and leaves nothing behind but its state directory.
+Stays up until Ctrl-C, and leaves nothing behind but its state directory. As root the node's drives are real: loop devices on files
+below that directory; otherwise they are shown from samples, and nothing on them is changed. demo.json names them ("devices").
 
   --state DIR      where everything is kept (default: .demo)
   --port-base N    Proxmox's API on port N, the agent on N+1 (default: free ports)
@@ -46,7 +47,7 @@ const options = () => {
 try {
   const { help, state, ...rest } = options();
   if (help) process.stdout.write(USAGE);
-  else process.exitCode = await runDemo({ ...rest, dir: prepareStateDir(state) });
+  else process.exitCode = await runDemo({ ...rest, dir: await prepareStateDir(state) });
 } catch (error) {
   process.stderr.write(`felhom demo: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -4,13 +4,13 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { type RunningDemo, removeDemo, startDemo } from './demo.ts';
+import { leftOf, type RunningDemo, removeDemo, startDemo } from './demo.ts';
 
 let demo: RunningDemo | undefined;
 afterEach(async () => {
   demo?.child.kill('SIGKILL');
   await demo?.ended;
-  if (demo) removeDemo(demo);
+  if (demo) await removeDemo(demo);
   demo = undefined;
 });
 
@@ -35,10 +35,7 @@ test('--once takes one backup, prints the result and ends with status 0', { time
   expect(demo.output()).toContain('Verified: the agent has read the archive to its end, and it is whole.');
   expect(demo.output()).toMatch(/^ {2}verified {14}yes, .*: read to its end and whole$/m);
   expect(processesOf(demo.dir)).toEqual([]);
-  const [archive] = readdirSync(join(demo.dir, 'storage/usb-backup/dump')).filter((name) => name.endsWith('.tar.zst'));
-  expect(archive).toBeDefined();
-  const notes = readFileSync(join(demo.dir, 'storage/usb-backup/dump', `${archive}.notes`), 'utf8');
-  expect(notes).toContain('felhom job');
+  expect(leftOf(demo.dir)).toEqual([]);
 });
 
 test('Ctrl-C ends it, with every process it started; demo.json has what others read', { timeout: 60_000 }, async () => {
@@ -63,12 +60,25 @@ test('Ctrl-C ends it, with every process it started; demo.json has what others r
       bootstrap: expect.any(String),
     })),
     controller: { url: null },
+    devices: {
+      system: expect.stringMatching(/^[a-z0-9]+$/),
+      backup: expect.stringMatching(/^[a-z0-9]+$/),
+      user_data: [expect.stringMatching(/^[a-z0-9]+$/), expect.stringMatching(/^[a-z0-9]+$/)],
+      blank: expect.stringMatching(/^[a-z0-9]+$/),
+    },
+    mount_root: expect.stringMatching(/^\/.*mnt$/),
   });
   for (const { bootstrap } of written.guests) expect(existsSync(bootstrap)).toBe(true);
   expect(processesOf(demo.dir).length).toBeGreaterThanOrEqual(3);
+  await demo.printed('The demo stays up.');
+  // On the backup drive, which goes with the demo.
+  const dump = join(demo.dir, 'storage/usb-backup/dump');
+  const [archive] = readdirSync(dump).filter((name) => name.endsWith('.tar.zst'));
+  expect(readFileSync(join(dump, `${archive}.notes`), 'utf8')).toContain('felhom job');
   demo.child.kill('SIGINT');
   expect(await demo.ended).toBe(0);
   expect(processesOf(demo.dir)).toEqual([]);
+  expect(leftOf(demo.dir)).toEqual([]);
 });
 
 test("a directory with somebody else's files is refused and left alone", async () => {

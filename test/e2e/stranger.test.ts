@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(async () => {
   demo.child.kill('SIGINT');
   expect(await demo.ended).toBe(0);
-  removeDemo(demo);
+  await removeDemo(demo);
 }, 30_000);
 
 const untilEnded = async (): Promise<Record<string, unknown>> => {
@@ -78,19 +78,32 @@ describe('every call of the table', () => {
     expect(second.archive).toMatch(/^usb-backup:backup\/vzdump-lxc-101-/);
   }, 60_000);
 
-  test('GET /disks is empty and says why', async () => {
-    const { disks, reason } = await get(guest, '/disks');
-    expect(disks).toEqual([]);
-    expect(reason).not.toBe('');
+  test('GET /disks tells of each drive what it is to the host, and why', async () => {
+    const { vmid, disks, reason } = await get(guest, '/disks');
+    expect(vmid).toBe(guest.vmid);
+    expect(reason).toBe('');
+    for (const disk of disks) {
+      expect(disk).toMatchObject({
+        ...{ name: expect.any(String), type: expect.stringMatching(/^(disk|part)$/), state: expect.any(String) },
+        ...{ backing_device: expect.any(String), mount_path: expect.any(String), class: expect.stringMatching(/^(fast|slow|)$/) },
+        ...{ role: expect.stringMatching(/^(system|backup|user-data)$/), role_reason: expect.stringMatching(/\.$/) },
+        ...{ data_bearing: expect.any(Boolean), data_reason: expect.any(String) },
+        durable_id: expect.stringMatching(/^(uuid:[0-9A-Fa-f-]{4,36}|byid:[A-Za-z0-9._:-]+|)$/),
+      });
+      for (const figure of [disk.total_bytes, disk.used_bytes, disk.used_fraction])
+        expect(figure === null || Number.isFinite(figure)).toBe(true);
+    }
+    const roles = disks.map(({ role }: { role: string }) => role);
+    for (const role of ['system', 'backup', 'user-data']) expect(roles).toContain(role);
   });
 
   test.each([
     ['/disks/assign', { uuid: '0b5f9d0e-6c1a-4a59-9f6f-0c8f6a2d1b3c', where: '/mnt/felhom/photos', fstype: 'ext4', options: '' }],
     ['/disks/eject', { where: '/mnt/felhom/photos' }],
-  ])('POST %s is refused as 200 with a sentence', async (path, body) => {
+  ])('POST %s of a drive that is not there is refused as 200 with a sentence', async (path, body) => {
     const { status, json } = await call(guest, 'POST', path, body);
     expect(status).toBe(200);
-    expect(json).toMatchObject({ ok: false, code: 'not-supported-yet' });
+    expect(json).toMatchObject({ ok: false, code: expect.stringMatching(/^[a-z-]+$/) });
     expect(json.error).toMatch(/\.$/);
     if (path === '/disks/eject') expect(json.data).toEqual({ vmid: guest.vmid, ejected: false, dependent_guests: [] });
   });

@@ -1,0 +1,90 @@
+/** Takes away what the demo's drives left on this machine: also those of a demo that was killed, which it knows by the files behind. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, readlink, realpath, rm, rmdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isWithin, type Mount, parseMountinfo } from '#shared/mountinfo';
+import { outcome } from '../system/drives/lab.ts';
+
+/** What agent.yaml takes for `disks.mount_root`. */
+const PLAIN = /^(?=.{2,180}$)(?!\/\.)(\/[A-Za-z0-9._][A-Za-z0-9._-]*)+$/;
+
+/** Below the demo's directory, unless its path has characters that a mount root may not have. */
+export const mountRootOf = (dir: string): string => {
+  const below = join(dir, 'mnt');
+  return PLAIN.test(below) ? below : `/run/felhom-demo-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`;
+};
+
+/** Where the agent keeps its own links to drives. */
+const LINKS = '/dev/felhom';
+
+/** How long a program may still be busy ending. */
+const PATIENCE = { tries: 20, everyMs: 100 };
+
+const mounts = async (): Promise<Mount[]> => parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+
+/** `loop3`, of each loop device whose file is below the directory, removed or not. */
+const loopsOn = async (dir: string): Promise<string[]> => {
+  const names = existsSync('/sys/block') ? await readdir('/sys/block') : [];
+  const files = await Promise.all(names.map((name) => readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(() => '')));
+  return names.filter((_name, index) => isWithin(files[index] ?? '', dir));
+};
+
+const isOf = (loop: string, path: string): boolean => path === `/dev/${loop}` || path.startsWith(`/dev/${loop}p`);
+
+const succeeds = async (program: string, ...args: string[]): Promise<boolean> => (await outcome(program, ...args)).exit === 0;
+
+/** The last mounted first, and none that carries another. Where somebody stays in it, it goes from the tree now, and is over when they leave. */
+const unmountAll = async (concerns: (mount: Mount) => boolean): Promise<void> => {
+  for (let tries = 0; ; tries += 1) {
+    const found = (await mounts()).filter(concerns);
+    const last = found.filter(({ id }) => found.every(({ parent }) => parent !== id)).at(-1);
+    if (last === undefined) return;
+    if (await succeeds('umount', last.point)) continue;
+    if (tries < PATIENCE.tries) await pause(PATIENCE.everyMs);
+    else if (!(await succeeds('umount', '--lazy', last.point))) throw new Error(`${last.point} cannot be unmounted`);
+  }
+};
+
+/** The kernel may only promise it, and do it when whoever has it open closes it. */
+const detach = async (dir: string, loop: string): Promise<void> => {
+  await outcome('partx', '--delete', `/dev/${loop}`);
+  for (let tries = 0; tries < PATIENCE.tries; tries += 1) {
+    await outcome('losetup', '--detach', `/dev/${loop}`);
+    if (!(await loopsOn(dir)).includes(loop)) return;
+    await pause(PATIENCE.everyMs);
+  }
+};
+
+const removeLinks = async (loops: readonly string[]): Promise<void> => {
+  const names = await readdir(LINKS).catch(() => []);
+  for (const name of names) {
+    const target = await readlink(join(LINKS, name)).catch(() => '');
+    if (loops.some((loop) => isOf(loop, resolve(LINKS, target)))) await rm(join(LINKS, name));
+  }
+  // Not where another agent's are.
+  await rmdir(LINKS).catch(() => undefined);
+};
+
+/**
+ * Unmounts and detaches all that stands on files below the demo's directory. Its files stay.
+ * @returns what others still use, in words; empty where nothing is left
+ */
+export const takeDown = async (stateDir: string): Promise<string> => {
+  if (process.getuid?.() !== 0 || !existsSync(stateDir)) return '';
+  const dir = await realpath(stateDir);
+  const mountRoot = mountRootOf(dir);
+  const loops = await loopsOn(dir);
+  const concerns = ({ point, source }: Mount): boolean =>
+    isWithin(point, dir) || isWithin(point, mountRoot) || loops.some((loop) => isOf(loop, source));
+  // The directory itself may be a mount of its user's.
+  await unmountAll((mount) => mount.point !== dir && concerns(mount));
+  for (const loop of loops) await detach(dir, loop);
+  await removeLinks(loops);
+  // What lies below a mount point cannot be written or removed, chattr(1); not every file system can.
+  await outcome('chattr', '-R', '-f', '-i', mountRoot).catch(() => undefined);
+  if (!isWithin(mountRoot, dir)) await rm(mountRoot, { recursive: true, force: true });
+  const left = await loopsOn(dir);
+  return left.length === 0 ? '' : `Still in use, and gone when whoever uses it ends: ${left.join(', ')}.`;
+};

@@ -1,0 +1,208 @@
+/** The drives of `npm run demo`: real ones for root, samples for everybody else; a guest assigns and ejects its own over the wire. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Address, call, get } from '../stranger/client.ts';
+import { labMissing } from '../system/drives/lab.ts';
+import { leftOf, ordinaryUserMissing, type RunningDemo, removeDemo, startDemo } from './demo.ts';
+
+interface Written {
+  address: Address & { vmid: number };
+  devices: { system: string; backup: string; user_data: string[]; blank: string };
+  mountRoot: string;
+  agentConfig: string;
+}
+
+const writtenBy = (demo: RunningDemo): Written => {
+  const { agent, guests, devices, mount_root } = JSON.parse(readFileSync(join(demo.dir, 'demo.json'), 'utf8'));
+  const [host, port] = agent.endpoint.split(':');
+  const address = { host, port: Number(port), fingerprint: agent.fingerprint, token: guests[0].token, vmid: guests[0].vmid };
+  return { address, devices, mountRoot: mount_root, agentConfig: agent.config };
+};
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** One entry of GET /disks, by the kernel's name of its drive. */
+const driveNamed = async (address: Address, name: string) => {
+  const { disks } = await get(address, '/disks');
+  return disks.find((disk: { name: string }) => disk.name === name || disk.name.startsWith(`${name}p`));
+};
+
+const mountsAt = (point: string): number =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.split(' ')[4] === point).length;
+
+describe.skipIf(labMissing !== '')(`as root, on loop devices (skipped where there are none: ${labMissing})`, () => {
+  let demo: RunningDemo;
+  let written: Written;
+
+  beforeAll(async () => {
+    demo = startDemo();
+    await demo.printed('felhom demo is ready');
+    written = writtenBy(demo);
+  }, 60_000);
+
+  afterAll(async () => {
+    demo.child.kill('SIGKILL');
+    await demo.ended;
+    await removeDemo(demo);
+  });
+
+  test('the drives of demo.json are devices of this machine, on files of the demo', () => {
+    const { system, backup, user_data, blank } = written.devices;
+    const names = [system, backup, ...user_data, blank];
+    expect(new Set(names).size).toBe(5);
+    for (const name of names)
+      expect(readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8')).toMatch(
+        new RegExp(`^${demo.dir}/drives/\\w+\\.img\n$`),
+      );
+    expect(mountsAt(join(demo.dir, 'storage/local-btrfs'))).toBe(1);
+    expect(mountsAt(join(demo.dir, 'storage/usb-backup'))).toBe(1);
+    expect(written.mountRoot).toBe(join(demo.dir, 'mnt'));
+  });
+
+  test('a guest sees the role of each, and why; no other drive of this machine is offered', async () => {
+    const { system, backup, user_data, blank } = written.devices;
+    const { disks, reason } = await get(written.address, '/disks');
+    expect(reason).toBe('');
+    const role = (name: string) => disks.find((disk: { name: string }) => disk.name === name)?.role;
+    expect([system, backup, ...user_data, blank].map(role)).toEqual(['system', 'backup', 'user-data', 'user-data', 'user-data']);
+    for (const disk of disks) expect(disk.role_reason).toMatch(/\.$/);
+    const own = new RegExp(`^(${[...user_data, blank].join('|')})(p\\d+)?$`);
+    const offered = disks.filter((disk: { not_assignable: string }) => disk.not_assignable === '');
+    for (const { name } of offered) expect(name).toMatch(own);
+    expect(offered).toHaveLength(2);
+  });
+
+  test('the blank drive is proved blank by reading it', { timeout: 60_000 }, async () => {
+    const blank = () => driveNamed(written.address, written.devices.blank);
+    for (let tries = 0; tries < 200 && (await blank()).data_bearing; tries += 1) await pause(200);
+    expect(await blank()).toMatchObject({ data_bearing: false });
+    const [photos = ''] = written.devices.user_data;
+    expect(await driveNamed(written.address, photos)).toMatchObject({ data_bearing: true });
+  });
+
+  test.each([
+    ['the whole drive', 0, 'photos', '2026/beach.txt'],
+    ['a partition', 1, 'films', 'wedding.txt'],
+  ])('%s is assigned, its files are there, and it is ejected again', async (_what, index, name, file) => {
+    const { address, devices, mountRoot } = written;
+    const where = join(mountRoot, name);
+    const drive = await driveNamed(address, devices.user_data[index] ?? '');
+    expect(drive.durable_id).toMatch(/^uuid:/);
+    const uuid = drive.durable_id.slice('uuid:'.length);
+    const assigned = await call(address, 'POST', '/disks/assign', { uuid, where, fstype: drive.fstype, options: '' });
+    expect(assigned.json).toMatchObject({ ok: true, data: { vmid: address.vmid, uuid, where } });
+    expect(readFileSync(join(where, file), 'utf8')).toMatch(/in words\.\n$/);
+    expect(await driveNamed(address, drive.name)).toMatchObject({ state: 'mounted', mount_path: where, owner: 'yours' });
+
+    const ejected = await call(address, 'POST', '/disks/eject', { where });
+    expect(ejected.json).toEqual({
+      ok: true,
+      data: { vmid: address.vmid, ejected: true, dependent_guests: [] },
+      error: '',
+      code: '',
+    });
+    expect(mountsAt(where)).toBe(0);
+    expect(existsSync(join(where, file))).toBe(false);
+    expect(await driveNamed(address, drive.name)).toMatchObject({ state: 'available', mount_path: '', owner: 'yours' });
+  });
+
+  test.each(['system', 'backup'] as const)('the %s drive is refused, and stays where it is', async (role) => {
+    const { address, devices, mountRoot } = written;
+    const database = readdirSync(join(demo.dir, 'drives/udev/data'));
+    const numbers = readFileSync(`/sys/block/${devices[role]}/dev`, 'utf8').trim();
+    expect(database).toContain(`b${numbers}`);
+    const entry = readFileSync(join(demo.dir, 'drives/udev/data', `b${numbers}`), 'utf8');
+    const uuid = /^E:ID_FS_UUID=(.*)$/m.exec(entry)?.[1];
+    const fstype = /^E:ID_FS_TYPE=(.*)$/m.exec(entry)?.[1];
+    const where = join(mountRoot, 'stolen');
+    const { status, json } = await call(address, 'POST', '/disks/assign', { uuid, where, fstype, options: '' });
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ ok: false, error: expect.stringMatching(/\.$/) });
+    expect(existsSync(where)).toBe(false);
+  });
+
+  test('an assigned drive is gone with the demo: Ctrl-C leaves no loop device and no mount', { timeout: 60_000 }, async () => {
+    const { address, devices, mountRoot } = written;
+    const drive = await driveNamed(address, devices.user_data[0] ?? '');
+    const body = { uuid: drive.durable_id.slice(5), where: join(mountRoot, 'kept'), fstype: drive.fstype, options: '' };
+    expect((await call(address, 'POST', '/disks/assign', body)).json).toMatchObject({ ok: true });
+    expect(mountsAt(body.where)).toBe(1);
+    demo.child.kill('SIGINT');
+    expect(await demo.ended, demo.output()).toBe(0);
+    expect(leftOf(demo.dir)).toEqual([]);
+  });
+});
+
+describe.skipIf(labMissing !== '')(`a demo that is killed (skipped where there are no loop devices: ${labMissing})`, () => {
+  let demo: RunningDemo | undefined;
+  afterEach(async () => {
+    demo?.child.kill('SIGKILL');
+    await demo?.ended;
+    if (demo) await removeDemo(demo);
+  });
+
+  test('leaves its drives to the next start, which takes them away', { timeout: 90_000 }, async () => {
+    demo = startDemo();
+    await demo.printed('felhom demo is ready');
+    const { address, devices, mountRoot } = writtenBy(demo);
+    const drive = await driveNamed(address, devices.user_data[0] ?? '');
+    const body = { uuid: drive.durable_id.slice(5), where: join(mountRoot, 'kept'), fstype: drive.fstype, options: '' };
+    expect((await call(address, 'POST', '/disks/assign', body)).json).toMatchObject({ ok: true });
+    demo.child.kill('SIGKILL');
+    await demo.ended;
+    expect(leftOf(demo.dir).length).toBeGreaterThan(5);
+
+    demo = startDemo(['--once'], { dir: demo.dir });
+    expect(await demo.ended, demo.output()).toBe(0);
+    expect(leftOf(demo.dir)).toEqual([]);
+  });
+});
+
+const lacking = ordinaryUserMissing();
+describe.skipIf(lacking !== '')(`as an ordinary user (skipped where there is none: ${lacking})`, () => {
+  let demo: RunningDemo;
+  beforeAll(async () => {
+    demo = startDemo([], { ordinary: true });
+    await demo.printed('felhom demo is ready');
+  }, 60_000);
+  afterAll(async () => {
+    demo.child.kill('SIGINT');
+    expect(await demo.ended).toBe(0);
+    await removeDemo(demo);
+  }, 30_000);
+
+  test('it says in one sentence that the drives are samples, and shows five of them', async () => {
+    expect(demo.output()).toContain('Its five drives are shown from samples, and nothing on them is changed: ');
+    const { address, devices } = writtenBy(demo);
+    expect(devices).toEqual({ system: 'sda', backup: 'sdb', user_data: ['sdc', 'sdd'], blank: 'sde' });
+    const { disks, reason } = await get(address, '/disks');
+    expect(reason).toBe('');
+    expect(disks.map((disk: { name: string; role: string }) => [disk.name, disk.role])).toEqual([
+      ['sda', 'system'],
+      ['sdb', 'backup'],
+      ['sdc', 'user-data'],
+      ['sdd', 'user-data'],
+      ['sde', 'user-data'],
+    ]);
+    expect(disks.map((disk: { data_bearing: boolean }) => disk.data_bearing)).toEqual([true, true, true, true, false]);
+  });
+
+  test('assign and eject are refused with a sentence', async () => {
+    const { address, mountRoot } = writtenBy(demo);
+    const drive = await driveNamed(address, 'sdc');
+    const where = join(mountRoot, 'photos');
+    const body = { uuid: drive.durable_id.slice('uuid:'.length), where, fstype: drive.fstype, options: '' };
+    for (const [path, sent] of [
+      ['/disks/assign', body],
+      ['/disks/eject', { where }],
+    ] as const) {
+      const { status, json } = await call(address, 'POST', path, sent);
+      expect(status).toBe(200);
+      expect(json).toMatchObject({ ok: false, error: expect.stringMatching(/\.$/) });
+    }
+    expect(existsSync(where)).toBe(false);
+  });
+});
