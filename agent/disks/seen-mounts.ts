@@ -87,11 +87,12 @@ const mayLieOnDrive = ({ device, fstype, source }: Mount): boolean =>
 export const seenMounts = async (proc: MountsProc): Promise<SeenMount[]> => {
   const [own, namespaces] = await Promise.all([hostMounts(proc), byNamespace(proc)]);
   const views = (await Promise.all([...namespaces.values()].map((pids) => viewsOf(proc, pids)))).flat();
-  // No two mounts of the machine have one id: what has an id of the host's is in its namespace.
-  const ids = new Set(own.map(({ id }) => id));
+  // No two mounts of the machine have one id at the same time: what has an id of the host's is in its namespace.
+  const key = ({ id, device }: Mount) => `${id} ${device}`;
+  const ids = new Set(own.map(key));
   const elsewhere = new Map<string, SeenMount>();
   for (const { pid, mounts } of views)
     for (const mount of mounts)
-      if (!ids.has(mount.id) && mayLieOnDrive(mount)) elsewhere.set(mount.id, { mount, pid, host: false });
+      if (!ids.has(key(mount)) && mayLieOnDrive(mount)) elsewhere.set(key(mount), { mount, pid, host: false });
   return [...own.map((mount) => ({ mount, pid: 1, host: true })), ...elsewhere.values()];
 };
