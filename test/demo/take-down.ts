@@ -1,8 +1,8 @@
 /** Takes away what the demo's drives left on this machine: also those of a demo that was killed, which it knows by the files behind. */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { readdir, readFile, readlink, realpath, rm, rmdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isWithin, type Mount, parseMountinfo } from '#shared/mountinfo';
 import { outcome } from '../system/drives/lab.ts';
@@ -10,10 +10,19 @@ import { outcome } from '../system/drives/lab.ts';
 /** What agent.yaml takes for `disks.mount_root`. */
 const PLAIN = /^(?=.{2,180}$)(?!\/\.)(\/[A-Za-z0-9._][A-Za-z0-9._-]*)+$/;
 
-/** Below the demo's directory, unless its path has characters that a mount root may not have. */
+/** As the agent asks of all that is above a mount point: nobody but root can lead it elsewhere. */
+const isRoots = (dir: string): boolean => {
+  const { uid, mode } = lstatSync(dir);
+  const closed = uid === 0 && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
+  return closed && (dir === '/' || isRoots(dirname(dir)));
+};
+
+const beside = (dir: string): string => `/run/felhom-demo-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`;
+
+/** Below the demo's directory, unless the agent could not take that: for a character in its path, or since it lies in somebody's home. */
 export const mountRootOf = (dir: string): string => {
   const below = join(dir, 'mnt');
-  return PLAIN.test(below) ? below : `/run/felhom-demo-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`;
+  return PLAIN.test(below) && (process.getuid?.() !== 0 || isRoots(dir)) ? below : beside(dir);
 };
 
 /** Where the agent keeps its own links to drives. */
@@ -74,17 +83,17 @@ const removeLinks = async (loops: readonly string[]): Promise<void> => {
 export const takeDown = async (stateDir: string): Promise<string> => {
   if (process.getuid?.() !== 0 || !existsSync(stateDir)) return '';
   const dir = await realpath(stateDir);
-  const mountRoot = mountRootOf(dir);
+  const roots = [join(dir, 'mnt'), beside(dir)];
   const loops = await loopsOn(dir);
   const concerns = ({ point, source }: Mount): boolean =>
-    isWithin(point, dir) || isWithin(point, mountRoot) || loops.some((loop) => isOf(loop, source));
+    [dir, ...roots].some((place) => isWithin(point, place)) || loops.some((loop) => isOf(loop, source));
   // The directory itself may be a mount of its user's.
   await unmountAll((mount) => mount.point !== dir && concerns(mount));
   for (const loop of loops) await detach(dir, loop);
   await removeLinks(loops);
   // What lies below a mount point cannot be written or removed, chattr(1); not every file system can.
-  await outcome('chattr', '-R', '-f', '-i', mountRoot).catch(() => undefined);
-  if (!isWithin(mountRoot, dir)) await rm(mountRoot, { recursive: true, force: true });
+  await outcome('chattr', '-R', '-f', '-i', ...roots).catch(() => undefined);
+  await rm(beside(dir), { recursive: true, force: true });
   const left = await loopsOn(dir);
   return left.length === 0 ? '' : `Still in use, and gone when whoever uses it ends: ${left.join(', ')}.`;
 };
