@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '#shared/clock';
 import { type AgentConfig, compareConfigs } from './config.ts';
 import { createDisks } from './disks/service.ts';
+import { notAsked } from './disks/smart/service.ts';
 import { createGuests } from './guests/service.ts';
 import { loadProblems } from './health/problems.ts';
 import { createAdminServer } from './http/admin.ts';
@@ -23,7 +24,9 @@ import { createProxmox } from './ports/proxmox-http.ts';
 import { stateFilesIn } from './ports/state-files.ts';
 import { openStore } from './ports/store.ts';
 import { createSysfs } from './ports/sysfs.ts';
+import { createThinPools } from './ports/thin-pools.ts';
 import { readTokenFile } from './ports/token-file.ts';
+import { createZpool } from './ports/zpool.ts';
 import { composeBackups } from './serve-backups.ts';
 import { createNodeView } from './storage/node-view.ts';
 import { createGuestStorage } from './storage/service.ts';
@@ -93,7 +96,8 @@ const compose = async (
   const sysfs = createSysfs();
   const view = createNodeView({ clock, proxmox, proc, sysfs });
   const storage = createGuestStorage({ clock, proxmox, view });
-  const metrics = createMetrics({ clock, proc, sysfs, run: runCommand, view });
+  const pools = { thinPools: createThinPools(runCommand), zpool: createZpool(runCommand) };
+  const metrics = createMetrics({ clock, proc, sysfs, run: runCommand, view, ...pools, smart: notAsked });
   undo.push(() => metrics.close());
   const interfaces = () => Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const guests = await createGuests({

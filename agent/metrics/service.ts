@@ -5,9 +5,14 @@ import { int, percent } from '#shared/int';
 import { mountOf, parseMountinfo } from '#shared/mountinfo';
 import type { HostMetrics } from '#shared/wire/metrics';
 import { ageSeconds, type Collector, createCollector, type Reading } from '../collector.ts';
+import type { SmartState } from '../disks/smart/service.ts';
 import type { RunCommand } from '../ports/command.ts';
 import type { Proc } from '../ports/proc.ts';
+import type { StorageConfig } from '../ports/proxmox.ts';
 import type { Sysfs } from '../ports/sysfs.ts';
+import type { ThinPools } from '../ports/thin-pools.ts';
+import type { Zpool } from '../ports/zpool.ts';
+import type { Drives } from '../storage/class.ts';
 import type { NodeView } from '../storage/node-view.ts';
 import { createCpuSampler } from './cpu-sampler.ts';
 import { type Filling, parseStatfs, parseZfsSpace, STATFS_ARGS, ZFS_ARGS } from './disk.ts';
@@ -22,12 +27,18 @@ export interface MetricsPorts {
   sysfs: Pick<Sysfs, 'hwmon'>;
   run: RunCommand;
   view: NodeView;
+  thinPools: ThinPools;
+  zpool: Pick<Zpool, 'pools'>;
+  /** What a drive last said of itself, by kernel name; asks nothing. */
+  smart: (drive: string) => SmartState;
 }
 
 /** A whole answer takes less than 4 s, so every source has less. What is read from the kernel is kept for bursts only. */
 const KERNEL = { deadlineMs: 3_000, keepMs: 1_000 };
 /** Costs a child process. */
 const CHILD = { deadlineMs: 3_000, keepMs: 2_000 };
+/** Asked when the storages are known, so what is left of the 4 s is less. */
+const POOLS = { deadlineMs: 800, keepMs: 5_000 };
 
 /** A pool's file systems share its space, so on ZFS the pool is asked; of any other file system statfs knows all. */
 const rootFilling = async ({ proc, run }: Pick<MetricsPorts, 'proc' | 'run'>): Promise<Filling> => {
@@ -64,7 +75,7 @@ const all = async <T extends Record<string, Collector<unknown>>>(collectors: T) 
   return Object.fromEntries(await Promise.all(entries)) as Readings;
 };
 
-export const createMetrics = ({ clock, proc, sysfs, run, view }: MetricsPorts) => {
+export const createMetrics = ({ clock, proc, sysfs, run, view, thinPools, zpool, smart }: MetricsPorts) => {
   const cpu = createCpuSampler({ clock, proc });
   const sources = {
     cpu: createCollector(clock, KERNEL, cpu.read),
@@ -73,6 +84,10 @@ export const createMetrics = ({ clock, proc, sysfs, run, view }: MetricsPorts) =
     load: createCollector(clock, KERNEL, async () => parseLoadavg(await proc.loadavg())),
     uptime: createCollector(clock, KERNEL, async () => parseUptimeSeconds(await proc.uptime())),
     temperature: createCollector(clock, KERNEL, async () => hottest(await sysfs.hwmon(isProcessorChip))),
+  };
+  const pools = {
+    zfs: createCollector(clock, POOLS, () => zpool.pools()),
+    thin: createCollector(clock, POOLS, () => thinPools.read()),
   };
   let figures: Remembered = new Map();
 
@@ -95,13 +110,30 @@ export const createMetrics = ({ clock, proc, sysfs, run, view }: MetricsPorts) =
     };
   };
 
+  /** Asked only where there are any, since each costs a child process. */
+  const layers = async (storages: readonly StorageConfig[], drives: Drives | null) => {
+    const hasZfs = storages.some(({ type }) => type === 'zfspool') || drives?.mounts.some(({ fstype }) => fstype === 'zfs');
+    const hasThin = storages.some(({ type }) => type === 'lvmthin');
+    const [zfs, thin] = await Promise.all([hasZfs ? pools.zfs.read() : null, hasThin ? pools.thin.read() : null]);
+    return {
+      drives: drives === null || zfs === null ? drives : { ...drives, zfsPools: zfs.value ?? [] },
+      thinPools: thin?.value ?? null,
+      stale: staleSources({ ...(zfs && { zfs }), ...(thin && { thin_pools: thin }) }),
+    };
+  };
+
   const targets = async (): Promise<Pick<HostMetrics, 'storage_targets' | 'stale'>> => {
     const [storages, resources, drives] = await Promise.all([view.storages.read(), view.resources.read(), view.drives.read()]);
-    const readings = { node: view.node, nowMs: clock.monotonic(), storages, resources, drives: drives.value };
+    const found = await layers(storages.value ?? [], drives.value);
+    const readings = {
+      ...{ node: view.node, nowMs: clock.monotonic(), storages, resources, smart },
+      drives: found.drives,
+      thinPools: found.thinPools,
+    };
     figures = remember(figures, readings);
     return {
       storage_targets: storageTargets(readings, figures),
-      stale: staleSources({ storage: older(storages, resources), drives }),
+      stale: [...staleSources({ storage: older(storages, resources), drives }), ...found.stale],
     };
   };
 

@@ -3,7 +3,8 @@ import { fraction, int } from '#shared/int';
 import type { HostMetrics } from '#shared/wire/metrics';
 import { ageSeconds, type Reading } from '../collector.ts';
 import type { Resources, StorageConfig, StorageResource } from '../ports/proxmox.ts';
-import { classOfStorage, type Drives } from '../storage/class.ts';
+import { classOfStorage } from '../storage/class.ts';
+import { type HealthReadings, targetHealth, thinPoolOf } from './target-health.ts';
 
 type StorageTarget = HostMetrics['storage_targets'][number];
 
@@ -16,12 +17,11 @@ interface Figures {
 }
 export type Remembered = ReadonlyMap<string, Figures>;
 
-export interface TargetReadings {
+export interface TargetReadings extends HealthReadings {
   node: string;
   nowMs: number;
   storages: Reading<StorageConfig[]>;
   resources: Reading<Resources>;
-  drives: Drives | null;
 }
 
 const reported = ({ node, resources }: TargetReadings): StorageResource[] =>
@@ -95,7 +95,8 @@ const target = (config: StorageConfig, readings: TargetReadings, figures: Figure
     mount_path: config.path,
     class_hint: readings.drives === null ? '' : classOfStorage(readings.drives, config),
     age_seconds: shown === undefined ? null : ageSeconds(readings.nowMs - shown.atMs),
-    smart: { health: 'UNKNOWN', temperature_c: null, percentage_used: null },
+    ...thinPoolOf(readings, config),
+    smart: targetHealth(readings, config),
   };
 };
 

@@ -1,6 +1,6 @@
 /** Thin pools under the guest's volumes: a snapshot taken in a full one stops every guest on it. Pure. */
-import type { StorageConfig } from '#agent/ports/proxmox';
 import type { ThinPool } from '#agent/ports/thin-pools';
+import { thinPoolName } from '#agent/storage/thin-pool-name';
 import { guestVolumes } from '#agent/storage/volumes';
 import type { Facts } from './facts.ts';
 import { percent } from './figures.ts';
@@ -9,15 +9,13 @@ import type { Check } from './verdict.ts';
 
 const MOST = { data: 0.85, metadata: 0.75 };
 
-/** A hyphen of a name is doubled in the device mapper's. lvm2, dm_build_dm_name. */
-const mapperName = ({ keys }: StorageConfig): string =>
-  [keys.vgname ?? '', keys.thinpool ?? ''].map((name) => name.replaceAll('-', '--')).join('-');
-
 /** The names of the pools that hold volumes of the guest, with the storage through which it uses each. */
 export const thinPoolsOf = ({ guest, config, storages }: Pick<Facts, 'guest' | 'config' | 'storages'>): Map<string, string> => {
   const used = new Set(guestVolumes(guest.type, config).map(({ storage }) => storage));
   return new Map(
-    storages.filter(({ type, storage }) => type === 'lvmthin' && used.has(storage)).map((one) => [mapperName(one), one.storage]),
+    storages
+      .filter(({ type, storage }) => type === 'lvmthin' && used.has(storage))
+      .map((one) => [thinPoolName(one), one.storage]),
   );
 };
 

@@ -1,4 +1,4 @@
-/** How quick the drives behind a path or a storage are, from what the kernel shows of them. Pure. */
+/** Which drives are behind a path or a storage, and how quick they are, from what the kernel shows of them. Pure. */
 
 import { type Mount, mountOf } from '#shared/mountinfo';
 import type { StorageConfig } from '../ports/proxmox.ts';
@@ -12,7 +12,12 @@ export interface Drives {
   btrfsMembers: readonly (readonly string[])[];
   /** `/dev/disk/by-id/…` to the kernel's name. */
   links: Readonly<Record<string, string>>;
+  /** Imported ZFS pools with their devices; left out where nobody asked. */
+  zfsPools?: readonly { name: string; devices: readonly string[] }[];
 }
+
+/** Devices that carry something; undefined for one that is gone. */
+type Found = readonly (BlockDevice | undefined)[];
 
 /** A drive, or the drive that a partition belongs to, by name or numbers. */
 const deviceOf = (devices: readonly BlockDevice[], key: string): BlockDevice | undefined =>
@@ -22,7 +27,7 @@ const deviceOf = (devices: readonly BlockDevice[], key: string): BlockDevice | u
   );
 
 /** The devices at the bottom of a stack of layers; undefined for one that is gone. `depth` ends a loop that a kernel would not make. */
-const leaves = (devices: readonly BlockDevice[], device: BlockDevice | undefined, depth = 8): (BlockDevice | undefined)[] =>
+const leaves = (devices: readonly BlockDevice[], device: BlockDevice | undefined, depth = 8): Found =>
   device === undefined || device.slaves.length === 0 || depth === 0
     ? [device]
     : device.slaves.flatMap((slave) => leaves(devices, deviceOf(devices, slave), depth - 1));
@@ -35,7 +40,7 @@ const classOfLeaf = (device: BlockDevice | undefined): DriveClass => {
 };
 
 /** One slow drive slows a set; one that nobody knows makes the set unknown. */
-const classOfDevices = (devices: readonly BlockDevice[], found: readonly (BlockDevice | undefined)[]): DriveClass => {
+const classOfDevices = (devices: readonly BlockDevice[], found: Found): DriveClass => {
   const classes = found.flatMap((device) => leaves(devices, device)).map(classOfLeaf);
   if (classes.includes('slow')) return 'slow';
   return classes.length > 0 && classes.every((one) => one === 'fast') ? 'fast' : '';
@@ -48,25 +53,33 @@ const kernelName = ({ devices, links }: Drives, path: string): string => {
   return devices.find(({ dm }) => mapped !== undefined && dm?.name === mapped)?.name ?? path.slice(path.lastIndexOf('/') + 1);
 };
 
-/** btrfs shows `0:NN` for its numbers and only one of its devices. */
-const namesBehind = (drives: Drives, { device, fstype, source }: Mount): string[] => {
-  if (!device.startsWith('0:')) return [device];
+const devicesNamed = ({ devices }: Drives, names: readonly string[]): Found => names.map((name) => deviceOf(devices, name));
+
+/** Of a pool, or of any of its datasets; empty where the pool is not known. */
+const devicesOfPool = (drives: Drives, dataset: string): Found => {
+  const [name] = dataset.split('/');
+  const pool = drives.zfsPools?.find((one) => one.name === name);
+  return devicesNamed(drives, pool?.devices.map((path) => kernelName(drives, path)) ?? []);
+};
+
+/** btrfs and ZFS show `0:NN` for their numbers, and btrfs only one of its devices. */
+const devicesOfMount = (drives: Drives, { device, fstype, source }: Mount): Found => {
+  if (!device.startsWith('0:')) return devicesNamed(drives, [device]);
+  if (fstype === 'zfs') return devicesOfPool(drives, source);
   if (fstype !== 'btrfs' || !source.startsWith('/dev/')) return [];
   const name = kernelName(drives, source);
-  return [...(drives.btrfsMembers.find((members) => members.includes(name)) ?? [name])];
+  return devicesNamed(drives, drives.btrfsMembers.find((members) => members.includes(name)) ?? [name]);
 };
 
 /** Of a path on the host: a directory, or a block device. */
-export const classOfPath = (drives: Drives, path: string): DriveClass => {
-  const { devices } = drives;
-  if (path.startsWith('/dev/')) return classOfDevices(devices, [deviceOf(devices, kernelName(drives, path))]);
+const devicesOfPath = (drives: Drives, path: string): Found => {
+  if (path.startsWith('/dev/')) return devicesNamed(drives, [kernelName(drives, path)]);
   const mount = mountOf(drives.mounts, path);
-  const names = mount === undefined ? [] : namesBehind(drives, mount);
-  return classOfDevices(
-    devices,
-    names.map((name) => deviceOf(devices, name)),
-  );
+  return mount === undefined ? [] : devicesOfMount(drives, mount);
 };
+
+export const classOfPath = (drives: Drives, path: string): DriveClass =>
+  classOfDevices(drives.devices, devicesOfPath(drives, path));
 
 /** `pve-vm--101--disk--0` is volume `vm-101-disk-0` of group `pve`: a hyphen of a name is doubled. */
 const splitLvm = (dmName: string): [group: string, volume: string] => {
@@ -76,18 +89,16 @@ const splitLvm = (dmName: string): [group: string, volume: string] => {
   return [plain(dmName.slice(0, at)), plain(dmName.slice(at + 1))];
 };
 
-/** The group's volumes are on its drives. A thin pool's data may lie on some of them only. */
-const classOfGroup = ({ devices }: Drives, group: string, thinPool: string): DriveClass => {
+/** The group's volumes are on its drives. A thin pool's data may lie on some of them only. @param parts the pool's `tdata`, `tmeta` */
+const devicesOfGroup = ({ devices }: Drives, group: string, thinPool: string, parts: readonly string[]): Found => {
   const volumes = devices.flatMap((device) => {
     if (!device.dm?.uuid.startsWith('LVM-')) return [];
     const [owner, volume] = splitLvm(device.dm.name);
     return owner === group ? [{ device, volume }] : [];
   });
-  const data = volumes.filter(({ volume }) => thinPool !== '' && volume === `${thinPool}_tdata`);
-  return classOfDevices(
-    devices,
-    (data.length > 0 ? data : volumes).map(({ device }) => device),
-  );
+  const wanted = parts.map((part) => `${thinPool}_${part}`);
+  const own = volumes.filter(({ volume }) => thinPool !== '' && wanted.includes(volume));
+  return (own.length > 0 ? own : volumes).map(({ device }) => device);
 };
 
 /** Proxmox's `is_mountpoint`: the storage's own path, or another one, must be a mount. */
@@ -97,22 +108,44 @@ export const requiredMount = ({ path, keys }: StorageConfig): string => {
   return value.startsWith('/') ? value : '';
 };
 
-const classOfDirectory = (drives: Drives, config: StorageConfig): DriveClass => {
+const devicesOfDirectory = (drives: Drives, config: StorageConfig): Found => {
   const required = requiredMount(config);
-  if (config.path === '' || (required !== '' && !drives.mounts.some(({ point }) => point === required))) return '';
-  return classOfPath(drives, config.path);
+  if (config.path === '' || (required !== '' && !drives.mounts.some(({ point }) => point === required))) return [];
+  return devicesOfPath(drives, config.path);
 };
 
-/** Only types whose drives are this host's own; a network storage's class is not ours to know. */
-export const classOfStorage = (drives: Drives, config: StorageConfig): DriveClass => {
+/** Null for types whose drives are not this host's own: a network storage's are not ours to know. */
+const devicesOfStorage = (drives: Drives, config: StorageConfig, parts: readonly string[]): Found | null => {
   switch (config.type) {
     case 'dir':
     case 'btrfs':
-      return classOfDirectory(drives, config);
+      return devicesOfDirectory(drives, config);
     case 'lvm':
+      return devicesOfGroup(drives, config.keys.vgname ?? '', '', parts);
     case 'lvmthin':
-      return classOfGroup(drives, config.keys.vgname ?? '', config.type === 'lvmthin' ? (config.keys.thinpool ?? '') : '');
+      return devicesOfGroup(drives, config.keys.vgname ?? '', config.keys.thinpool ?? '', parts);
+    case 'zfspool':
+      return devicesOfPool(drives, config.keys.pool ?? '');
     default:
-      return '';
+      return null;
   }
+};
+
+export const classOfStorage = (drives: Drives, config: StorageConfig): DriveClass =>
+  classOfDevices(drives.devices, devicesOfStorage(drives, config, ['tdata']) ?? []);
+
+export interface DrivesBehind {
+  /** Kernel names, each once. */
+  names: readonly string[];
+  /** False where some are not known, or all. */
+  whole: boolean;
+}
+
+/** Every drive that a storage is lost with; null where none of this host's is behind it. */
+export const drivesBehind = (drives: Drives, config: StorageConfig): DrivesBehind | null => {
+  const found = devicesOfStorage(drives, config, ['tdata', 'tmeta']);
+  if (found === null) return null;
+  const bottom = found.flatMap((device) => leaves(drives.devices, device));
+  const names = new Set(bottom.flatMap((device) => (device === undefined ? [] : [device.name])));
+  return { names: [...names].sort(), whole: bottom.length > 0 && !bottom.includes(undefined) };
 };

@@ -63,6 +63,9 @@ const SILENCE = {
 
 const UNASKED: SmartReading = { ...smartReading({}), reasons: ['The drive has not been asked yet.'] };
 
+/** Of a drive that nobody has asked. */
+export const notAsked = (): SmartState => ({ ...UNASKED, ageMs: null });
+
 const described = ({ name, model, serial }: KernelDevice): string => {
   const details = [plain(model), serial === '' ? '' : `serial ${plain(serial)}`].filter((one) => one !== '');
   return details.length === 0 ? name : `${name} (${details.join(', ')})`;
@@ -193,7 +196,7 @@ export const createSmart = ({ clock, smartctl, problems, bootId, kept, keep }: S
       const device = present.find((one) => one.name === name);
       if (device !== undefined && !askable(name)) return { ...UNASKED, reasons: [whyNotAskable(device)], ageMs: null };
       const known = watched.get(name);
-      if (known === undefined) return { ...UNASKED, ageMs: null };
+      if (known === undefined) return notAsked();
       const state = stateOf(known, clock.now());
       return device?.suspended === true ? { ...state, standby: true } : state;
     },

@@ -1,11 +1,14 @@
 import { Value } from 'typebox/value';
 import { afterEach, expect, test } from 'vitest';
+import { createSmart, notAsked, type SmartState } from '#agent/disks/smart/service';
 import { createMetrics } from '#agent/metrics/service';
 import { systemClock } from '#agent/ports/clock';
 import { type RunCommand, runCommand } from '#agent/ports/command';
 import { createProc, type Proc } from '#agent/ports/proc';
 import type { Resources, StorageConfig } from '#agent/ports/proxmox';
-import { createSysfs, type Sysfs } from '#agent/ports/sysfs';
+import { createSysfs, type KernelDevice, type Sysfs } from '#agent/ports/sysfs';
+import { createThinPools, type ThinPools } from '#agent/ports/thin-pools';
+import { createZpool, type Zpool } from '#agent/ports/zpool';
 import { createNodeView } from '#agent/storage/node-view';
 import { HostMetrics } from '#shared/wire/metrics';
 import { fakeClock } from '../fake-clock.ts';
@@ -22,14 +25,35 @@ interface Changes {
   run?: RunCommand;
   resources?: () => Promise<Resources>;
   storages?: () => Promise<StorageConfig[]>;
+  thinPools?: ThinPools['read'];
+  zfsPools?: Zpool['pools'];
+  smart?: (drive: string) => SmartState;
 }
 
-const setup = ({ proc: procChanges, sysfs: sysfsChanges, run = async () => '4096 1000 400 350\n', ...answers }: Changes = {}) => {
+const setup = ({
+  proc: procChanges,
+  sysfs: sysfsChanges,
+  run = async () => '4096 1000 400 350\n',
+  thinPools = async () => [],
+  zfsPools = async () => [],
+  smart = notAsked,
+  ...answers
+}: Changes = {}) => {
   const { clock, advance, pending } = fakeClock();
   const proc = { ...fakeProc(clock.monotonic), ...procChanges };
   const sysfs = { ...fakeSysfs(), ...sysfsChanges };
   const proxmox = fakeProxmox(answers);
-  const metrics = createMetrics({ clock, proc, sysfs, run, view: createNodeView({ clock, proxmox, proc, sysfs }) });
+  const view = createNodeView({ clock, proxmox, proc, sysfs });
+  const metrics = createMetrics({
+    clock,
+    proc,
+    sysfs,
+    run,
+    view,
+    thinPools: { read: thinPools },
+    zpool: { pools: zfsPools },
+    smart,
+  });
   closing.push(metrics.close);
   /** What is answered after at most so long; nothing may take 4 s. */
   const answer = async (withinMs = 3_900) => {
@@ -77,7 +101,10 @@ test('a healthy host, whole', async () => {
         mount_path: '/var/lib/vz',
         class_hint: 'fast',
         age_seconds: 0,
-        smart: { health: 'UNKNOWN', temperature_c: null, percentage_used: null },
+        smart: {
+          ...{ health: 'UNKNOWN', temperature_c: null, percentage_used: null, age_seconds: null },
+          reasons: ['The drive has not been asked yet.'],
+        },
       },
     ],
     stale: [],
@@ -116,6 +143,63 @@ test.each([
     expect(found.host).toMatchObject({ uptime_seconds: 1362, ...ROOT_DISK, ...host });
   },
 );
+
+const THIN = storageConfig({ storage: 'local-lvm', type: 'lvmthin', path: '', keys: { vgname: 'pve', thinpool: 'data' } });
+const ZFS = storageConfig({ storage: 'tank', type: 'zfspool', path: '', keys: { pool: 'tank/vm' } });
+const POOL = { name: 'pve-data', dataFraction: 0.5, metadataFraction: 0.25, state: 'rw', needsCheck: false } as const;
+
+test('thin pools and ZFS pools are asked only where there are any, at most every few seconds', async () => {
+  let asked: string[] = [];
+  const pools = {
+    thinPools: async () => {
+      asked.push('thin');
+      return [POOL];
+    },
+    zfsPools: async () => {
+      asked.push('zfs');
+      return [{ name: 'tank', guid: '1', devices: ['/dev/sda1'] }];
+    },
+  };
+  await setup(pools).answer();
+  expect(asked).toEqual([]);
+  const smart = (name: string): SmartState => ({
+    ...notAsked(),
+    health: 'PASSED',
+    temperature_c: name === 'sda' ? 30 : 40,
+    ageMs: 7_000,
+  });
+  const { answer } = setup({ ...pools, smart, storages: async () => [THIN, ZFS] });
+  await answer(900);
+  const found = await answer(0);
+  expect(found.storage_targets).toMatchObject([
+    { name: 'local-lvm', thin_pool: { data_used_fraction: 0.5, metadata_used_fraction: 0.25 } },
+    { name: 'tank', class_hint: 'slow', smart: { health: 'PASSED', temperature_c: 30, age_seconds: 7 } },
+  ]);
+  expect(asked.sort()).toEqual(['thin', 'zfs']);
+  asked = [];
+});
+
+test('pools that hang are named, and everything else is there', async () => {
+  const found = await setup({ storages: async () => [THIN, ZFS], thinPools: () => NEVER, zfsPools: () => NEVER }).answer();
+  expect(found.stale).toEqual([
+    { source: 'zfs', age_seconds: null },
+    { source: 'thin_pools', age_seconds: null },
+  ]);
+  expect(found.storage_targets[0]).toMatchObject({ thin_pool: { data_used_fraction: null, metadata_used_fraction: null } });
+});
+
+test('a smartctl that never ends keeps no answer back', async () => {
+  const { clock } = fakeClock();
+  const hung = { read: () => NEVER, power: () => NEVER, scan: () => NEVER };
+  const problems = { raise: () => undefined, clear: () => undefined };
+  const smart = createSmart({ clock, smartctl: hung, problems, bootId: '', kept: () => null, keep: async () => undefined });
+  const device = { name: 'nvme0n1', diskseq: 1, rotational: false, usb: false, suspended: false, model: '', serial: '' };
+  void smart.tick([device as KernelDevice]);
+  const { answer } = setup({ smart: smart.of });
+  for (let call = 0; call < 100; call += 1) {
+    expect((await answer(700)).storage_targets[0]?.smart).toMatchObject({ health: 'UNKNOWN' });
+  }
+});
 
 test('a source that stops gives its last values, with their age', async () => {
   let hung = false;
@@ -227,7 +311,9 @@ test('this machine, with a Proxmox that hangs: under 4 s of real time, and sane'
   const sysfs = createSysfs();
   const proxmox = fakeProxmox({ resources: () => NEVER, storages: () => NEVER });
   const ports = { clock: systemClock, proc, sysfs };
-  const metrics = createMetrics({ ...ports, run: runCommand, view: createNodeView({ ...ports, proxmox }) });
+  const pools = { thinPools: createThinPools(runCommand), zpool: createZpool(runCommand) };
+  const view = createNodeView({ ...ports, proxmox });
+  const metrics = createMetrics({ ...ports, ...pools, run: runCommand, view, smart: notAsked });
   closing.push(metrics.close);
   const before = performance.now();
   const found = await metrics.read(101);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { notAsked } from '#agent/disks/smart/service';
 import { type Remembered, remember, storageTargets, type TargetReadings } from '#agent/metrics/targets';
 import type { StorageConfig, StorageResource } from '#agent/ports/proxmox';
 import { storageConfig, storageResource } from '../fake-host.ts';
@@ -16,6 +17,8 @@ const readings = (
   storages: fresh(configs),
   resources: fresh({ guests: [], storages }),
   drives: null,
+  smart: notAsked,
+  thinPools: null,
   ...changes,
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createSysfs } from '#agent/ports/sysfs';
-import { classOfPath, classOfStorage, type Drives } from '#agent/storage/class';
+import { classOfPath, classOfStorage, type Drives, drivesBehind } from '#agent/storage/class';
 import { parseMountinfo } from '#shared/mountinfo';
 import { storageConfig } from '../fake-host.ts';
 import { makeTree, type Tree } from '../ports/tree.ts';
@@ -35,7 +35,8 @@ const TREE: Tree = {
   'block/zd0/dev': '230:0\n',
   ...layer('dm-0', '252:0', ['nvme0n1p3'], 'pve-root'),
   ...layer('dm-1', '252:1', ['nvme0n1p3'], 'pve-data_tdata'),
-  ...layer('dm-2', '252:2', ['dm-1'], 'pve-data-tpool'),
+  ...layer('dm-2', '252:2', ['dm-1', 'dm-9'], 'pve-data-tpool'),
+  ...layer('dm-9', '252:9', ['sda1'], 'pve-data_tmeta'),
   ...layer('dm-3', '252:3', ['sda1'], 'big--disks-vm--101--disk--0'),
   ...layer('dm-4', '252:4', ['sda1'], 'pve-slow'),
   ...layer('dm-5', '252:5', ['md0'], 'luks-vault'),
@@ -68,10 +69,18 @@ const MOUNTS = `26 1 252:0 / / rw,relatime shared:1 - ext4 /dev/mapper/pve-root 
 garbage
 `;
 
+const ZFS = [{ name: 'tank', devices: ['/dev/sdc', '/dev/disk/by-id/ata-DISK_1-part1'] }];
+
 const read = async (): Promise<Drives> => {
   const sysfs = createSysfs({ sys: await makeTree(TREE) });
   const [devices, btrfsMembers] = await Promise.all([sysfs.blockDevices(), sysfs.btrfsMembers()]);
-  return { devices, btrfsMembers, mounts: parseMountinfo(MOUNTS), links: { '/dev/disk/by-id/ata-DISK_1-part1': 'sda1' } };
+  return {
+    devices,
+    btrfsMembers,
+    mounts: parseMountinfo(MOUNTS),
+    links: { '/dev/disk/by-id/ata-DISK_1-part1': 'sda1' },
+    zfsPools: ZFS,
+  };
 };
 
 /** Read once: the first test waits for all of it. */
@@ -92,7 +101,7 @@ test.each([
   ['/mnt/btrfs', 'slow'],
   ['/mnt/btrfs-one', 'fast'],
   ['/mnt/pve/nas', ''],
-  ['/tank/x', ''],
+  ['/tank/x', 'slow'],
   ['/mnt/usb', ''],
   ['/mnt/usb-ssd', 'fast'],
   ['/mnt/with blank/x', 'slow'],
@@ -128,7 +137,37 @@ test.each([
   ['lvm', {}, ''],
   ['nfs', { path: '/mnt/pve/unmounted' }, ''],
   ['zfspool', { keys: { pool: 'rpool/data' } }, ''],
+  ['zfspool', { keys: { pool: 'tank/vm' } }, 'slow'],
   ['pbs', {}, ''],
 ])('storage %s %j: %j', async (type, facts, expected) =>
   expect(classOfStorage(await drives(), storageConfig({ path: '', ...facts, type }))).toBe(expected),
+);
+
+test.each([
+  ['dir', { path: '/var/lib/vz' }, ['nvme0n1'], true],
+  ['dir', { path: '/mnt/raid' }, ['sdc', 'sdd'], true],
+  ['dir', { path: '/mnt/vault' }, ['sdc', 'sdd'], true],
+  ['dir', { path: '/tank/dump' }, ['sda', 'sdc'], true],
+  ['dir', { path: '/mnt/nowhere' }, [], false],
+  ['dir', { path: '/mnt/unplugged', keys: { is_mountpoint: '1' } }, [], false],
+  ['btrfs', { path: '/mnt/btrfs' }, ['sda', 'sdc'], true],
+  // Its metadata is on another drive than its data.
+  ['lvmthin', { keys: { vgname: 'pve', thinpool: 'data' } }, ['nvme0n1', 'sda'], true],
+  ['lvm', { keys: { vgname: 'pve' } }, ['nvme0n1', 'sda'], true],
+  ['lvm', { keys: { vgname: 'big-disks' } }, ['sda'], true],
+  ['lvm', { keys: { vgname: 'empty' } }, [], false],
+  ['zfspool', { keys: { pool: 'tank' } }, ['sda', 'sdc'], true],
+  ['zfspool', { keys: { pool: 'gone/vm' } }, [], false],
+])('drives behind storage %s %j: %j', async (type, facts, names, whole) =>
+  expect(drivesBehind(await drives(), storageConfig({ path: '', ...facts, type }))).toEqual({ names, whole }),
+);
+
+test('a layer that lost a drive is told', async () => {
+  const all = await drives();
+  const mounts = parseMountinfo('1 1 252:8 / / rw - ext4 /dev/dm-8 rw');
+  expect(drivesBehind({ ...all, mounts }, storageConfig({}))).toEqual({ names: ['sdc'], whole: false });
+});
+
+test.each(['nfs', 'cifs', 'pbs', 'rbd', 'iscsi'])('behind %s there is no drive of this host', async (type) =>
+  expect(drivesBehind(await drives(), storageConfig({ type }))).toBeNull(),
 );
