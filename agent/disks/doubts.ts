@@ -1,0 +1,92 @@
+/** What keeps it from being certain that a drive is nobody's but a customer's, as far as the drive itself can tell. Pure. */
+import type { KernelDevice } from '../ports/sysfs.ts';
+import type { Probe, Signature } from './evidence.ts';
+import type { Found } from './found.ts';
+import type { Heard } from './heard.ts';
+import { namesOf, partitionsOf } from './identity.ts';
+import { isBootSector, kindOf, refusedKind, setOfPartitionType, signatureName } from './kinds.ts';
+import { plain } from './plain.ts';
+
+const unknown = (sentence: string): Found => ({ role: 'system', sentence, lasting: false, origin: 'unknown' });
+const kind = (sentence: string): Found => ({ role: 'system', sentence, lasting: false, origin: 'kind' });
+
+/** Tables proper: not the boot sector of a file system that looks like one. */
+const tablesOn = (signatures: readonly Signature[]): Signature[] =>
+  signatures.filter(({ type, device }) => {
+    const others = signatures.filter((one) => one.device === device).map((one) => one.type);
+    return kindOf(type) === 'table' && !isBootSector(type, others);
+  });
+
+const ofTable = ({ name, partitions }: KernelDevice, { signatures }: Probe): Found[] => {
+  const types = tablesOn(signatures.filter(({ device }) => device === name)).map(({ type }) => type);
+  const isTable = types.includes('gpt') || types.includes('dos');
+  if (!isTable && types.includes('PMBR'))
+    return [unknown('Its partition table cannot be read; it may have been written in an enclosure that counts in other blocks.')];
+  if (isTable && partitions.length === 0) return [unknown('It has a partition table, but no partition of it can be seen.')];
+  if (!isTable && partitions.length > 0) return [unknown('It has partitions, but no partition table was found.')];
+  return [];
+};
+
+const ofSignatures = (heard: Heard, device: KernelDevice, probe: Probe): Found[] => {
+  const named = ({ type, device: where }: Signature): string => `${plain(signatureName(type), 60)} (${where})`;
+  const of = (wanted: string) => probe.signatures.filter(({ type }) => kindOf(type) === wanted);
+  const empty = partitionsOf({ device, udev: heard.udev, probe }).filter(
+    (part) => !probe.signatures.some((one) => one.device === part.device),
+  );
+  return [
+    ...of('set').map((one) => kind(`It carries a part of ${named(one)}, so it belongs to the host and not to one guest.`)),
+    ...of('unknown').map((one) => unknown(`It carries ${named(one)}, and what that is for cannot be determined.`)),
+    ...empty
+      .filter(({ type }) => setOfPartitionType(type) !== '')
+      .map((part) =>
+        unknown(`Its partition ${part.device} was made for ${setOfPartitionType(part.type)}, but nothing of it can be read.`),
+      ),
+    ...probe.ambivalent.map((where) => unknown(`On ${where} several things were found that exclude each other.`)),
+  ];
+};
+
+const ofProbe = (heard: Heard, device: KernelDevice): Found[] => {
+  const { name } = device;
+  const probe = heard.probes.get(name);
+  if (probe === undefined)
+    return [unknown(heard.asleep.has(name) ? 'It is asleep and was not looked at.' : 'It has not been looked at yet.')];
+  if (!probe.known) return [unknown(`It could not be looked at: ${plain(probe.why, 200)}`)];
+  const { value } = probe;
+  const nothing = value.signatures.length === 0 && device.partitions.length === 0;
+  return [
+    ...(nothing && !value.clean ? [unknown('What is on it could not be told.')] : []),
+    ...ofTable(device, value),
+    ...ofSignatures(heard, device, value),
+  ];
+};
+
+/** What a look into its file systems brought. Whoever owns a drive may keep on it what a backup drive has. */
+export const looked = (heard: Heard, { name }: KernelDevice, isOwned: boolean): Found[] => {
+  const probe = heard.probes.get(name);
+  if (isOwned || !probe?.known) return [];
+  const carriers = new Set(
+    probe.value.signatures.filter(({ type }) => kindOf(type) === 'filesystem').map(({ device }) => device),
+  );
+  return [...carriers].flatMap((device): Found[] => {
+    const look = heard.looks.get(device);
+    if (look === undefined) return [unknown(`Nobody has looked into the file system on ${device} yet.`)];
+    if (!look.known) return [unknown(`The file system on ${device} could not be looked into: ${plain(look.why, 200)}`)];
+    if (look.value.found === 'nothing') return [];
+    const what = look.value.found === 'vzdump' ? "backups of Proxmox's" : "the chunks of a Proxmox Backup Server's datastore";
+    return [{ role: 'backup', sentence: `There are ${what} on it (${device}).`, lasting: true, origin: 'seen' }];
+  });
+};
+
+export const doubtsOf = (heard: Heard, device: KernelDevice): Found[] => {
+  const { name, sizeBytes } = device;
+  const refused = refusedKind(device);
+  const unfinished = namesOf(device).filter((one) => !heard.udev.has(one));
+  return [
+    ...heard.missing.map(({ why }) => unknown(`It cannot be determined what it is for. ${why}`)),
+    ...(refused === '' ? [] : [kind(refused)]),
+    ...(heard.notAnswering.has(name) ? [unknown('It does not answer.')] : []),
+    ...(sizeBytes !== null && sizeBytes > 0 ? [] : [unknown('It does not tell its size.')]),
+    ...(unfinished.length === 0 ? [] : [unknown(`The host is still finding out what it is (udev: ${unfinished.join(', ')}).`)]),
+    ...ofProbe(heard, device),
+  ];
+};

@@ -1,0 +1,185 @@
+/** Every drive with its role and why, from what the sources told. Pure: the same evidence gives the same inventory. */
+import type { KernelDevice } from '../ports/sysfs.ts';
+import type { Assignment } from './assignment.ts';
+import { type Atlas, atlasOf } from './atlas.ts';
+import { type BlankState, dataOf } from './data.ts';
+import { doubtsOf, looked } from './doubts.ts';
+import type { Drive, DriveRecord, Holder, Inventory } from './drive.ts';
+import type { Evidence } from './evidence.ts';
+import { addFound, type Findings, type Found } from './found.ts';
+import { givenIn } from './given.ts';
+import { type Heard, heardFrom, probeOf } from './heard.ts';
+import { filesystemsOf, identityOf, mdId, namedBy, type Sources } from './identity.ts';
+import { protectedBy, unmatched } from './protect.ts';
+import { type Present, type Recall, recallOf, rememberedBy } from './recall.ts';
+import { ordered, roleOf } from './role.ts';
+import { type Member, twinsOf, withTogether, withTwins } from './sets.ts';
+import { usesOf } from './uses.ts';
+
+export interface InventoryContext {
+  records: readonly DriveRecord[];
+  assignments: readonly Assignment[];
+  /** `disks.protect` */
+  protect: readonly string[];
+  /** `disks.loop_drives` */
+  loopDrives: readonly string[];
+  mountRoot: string;
+  /** By kernel name. */
+  blank: ReadonlyMap<string, BlankState>;
+}
+
+/** Sets that LVM, ZFS and md say a drive belongs to, as keys. */
+const setKeys = (heard: Heard, atlas: Atlas, drive: string): string[] => {
+  const isOn = (names: readonly string[]): boolean => atlas.drivesBehind(names).has(drive);
+  return [
+    ...heard.lvm
+      .filter(({ device }) => isOn(atlas.named(device)))
+      .flatMap(({ uuid, groupUuid }) => [
+        `pv:${uuid.toLowerCase()}`,
+        ...(groupUuid === '' ? [] : [`vg:${groupUuid.toLowerCase()}`]),
+      ]),
+    ...heard.zfs.filter(({ devices }) => isOn(devices.flatMap(atlas.named))).map(({ guid }) => `pool:${guid}`),
+    ...heard.kernel
+      .filter(({ md }) => md !== null && mdId(md.uuid) !== '' && isOn(md.members))
+      .map(({ md }) => `md:${mdId(md?.uuid ?? '')}`),
+  ];
+};
+
+/** Drives that the kernel has in one btrfs, as keys that hold for this look only. */
+const btrfsKeys = (heard: Heard, atlas: Atlas, drive: string): string[] =>
+  heard.btrfs.flatMap((set, index) => (atlas.drivesBehind(set).has(drive) ? [`btrfs:in use, ${index}`] : []));
+
+interface Subject extends Member {
+  sources: Sources;
+  twins: readonly string[];
+  recall: Recall;
+  holders: readonly Holder[];
+}
+
+const NO_RECALL: Recall = { record: null, related: [] };
+
+const isInGuestsHands = (given: readonly Found[], uses: readonly Found[]): boolean =>
+  given.length > 0 && !uses.some(({ origin }) => origin === 'use');
+
+const at = <T>(map: ReadonlyMap<string, readonly T[]>, name: string): readonly T[] => map.get(name) ?? [];
+
+/** The drives with what is known of each by itself. */
+const subjectsOf = (heard: Heard, atlas: Atlas, context: InventoryContext): Subject[] => {
+  const uses = usesOf(heard, atlas, context);
+  const given = givenIn(heard, atlas, context.mountRoot);
+  const bare: Member[] = atlas.drives.map((device) => {
+    const sources = { device, udev: heard.udev, probe: probeOf(heard, device.name) };
+    const identity = identityOf(sources, setKeys(heard, atlas, device.name));
+    return { device, identity, keys: identity.keys, found: [] };
+  });
+  const twins = twinsOf(bare);
+  const present: Present[] = bare.map(({ device: { name }, keys }) => ({
+    name,
+    keys,
+    twins: at(twins, name),
+    inGuestsHands: isInGuestsHands(at(given.reasons, name), at(uses.reasons, name)),
+  }));
+  const recalls = recallOf(present, context.records);
+  return bare.map((member) => subjectOf({ heard, atlas, context, uses, given, twins, recalls }, member));
+};
+
+interface Parts {
+  heard: Heard;
+  atlas: Atlas;
+  context: InventoryContext;
+  uses: Findings;
+  given: Findings;
+  twins: ReadonlyMap<string, readonly string[]>;
+  recalls: ReadonlyMap<string, Recall>;
+}
+
+const subjectOf = (parts: Parts, member: Member): Subject => {
+  const { heard, atlas, context, uses, given } = parts;
+  const { device } = member;
+  const { name } = device;
+  const sources: Sources = { device, udev: heard.udev, probe: probeOf(heard, name) };
+  const recall = parts.recalls.get(name) ?? NO_RECALL;
+  return {
+    ...member,
+    sources,
+    recall,
+    twins: at(parts.twins, name),
+    keys: [...member.keys, ...(recall.record?.keys ?? []), ...btrfsKeys(heard, atlas, name)],
+    holders: [...at(uses.holders, name), ...at(given.holders, name)],
+    found: [
+      ...at(uses.reasons, name),
+      ...at(given.reasons, name),
+      ...protectedBy(context.protect, namedBy(sources)),
+      ...looked(heard, device, (recall.record?.owner ?? null) !== null),
+      ...rememberedBy(recall),
+      ...doubtsOf(heard, device),
+    ].reduce<readonly Found[]>(addFound, []),
+  };
+};
+
+const holdersOf = (subject: Subject, all: ReadonlyMap<string, Subject>): Holder[] =>
+  [subject, ...subject.twins.flatMap((name) => all.get(name) ?? [])]
+    .flatMap(({ holders }) => holders)
+    .filter((one, index, every) => every.findIndex(({ sentence }) => sentence === one.sentence) === index);
+
+const stateOf = (heard: Heard, { name }: KernelDevice, holders: readonly Holder[]): Drive['state'] => {
+  if (heard.notAnswering.has(name)) return 'not-answering';
+  if (holders.some(({ kind, vmid }) => kind === 'mount' && vmid !== null)) return 'mounted';
+  if (holders.length > 0) return 'in-use';
+  return heard.asleep.has(name) ? 'asleep' : 'available';
+};
+
+const driveOf = (heard: Heard, context: InventoryContext, subject: Subject, all: ReadonlyMap<string, Subject>): Drive => {
+  const { device, sources, twins, recall, identity } = subject;
+  const reasons = ordered(subject.found);
+  const holders = holdersOf(subject, all);
+  const data = [device.name, ...twins].map((name) => {
+    const one = all.get(name)?.device ?? device;
+    return dataOf(one, heard.probes.get(name), context.blank.get(name));
+  });
+  return {
+    name: device.name,
+    device,
+    identity,
+    filesystems: filesystemsOf(sources),
+    role: roleOf(reasons),
+    reasons,
+    ...(data.find(({ dataBearing }) => dataBearing) ?? data[0] ?? dataOf(device, undefined, undefined)),
+    holders,
+    twins,
+    record: recall.record,
+    related: recall.related,
+    state: stateOf(heard, device, holders),
+  };
+};
+
+const byName = (a: { device: KernelDevice }, b: { device: KernelDevice }): number =>
+  a.device.name.localeCompare(b.device.name, 'en', { numeric: true });
+
+/** Records that are neither of a drive that is plugged in, nor, as far as hardware can tell, of its twin. */
+const unpluggedIn = (drives: readonly Drive[], records: readonly DriveRecord[]): DriveRecord[] =>
+  records.filter((record) => !drives.some((drive) => drive.record?.id === record.id));
+
+export const inventoryOf = (evidence: Evidence, context: InventoryContext): Inventory => {
+  const heard = heardFrom(evidence);
+  const atlas = atlasOf(heard, context);
+  const alone = subjectsOf(heard, atlas, context);
+  const twins = new Map(alone.map(({ device, twins: others }) => [device.name, others]));
+  const whole = withTwins(withTogether(withTwins(alone, twins)), twins);
+  const subjects = alone.map((subject, index) => ({ ...subject, found: whole[index]?.found ?? subject.found }));
+  const all = new Map(subjects.map((subject) => [subject.device.name, subject]));
+  const drives = subjects.toSorted(byName).map((subject) => driveOf(heard, context, subject, all));
+  return {
+    drives,
+    // While the kernel does not tell which drives there are, none is said to be unplugged.
+    unplugged: evidence.kernel.known ? unpluggedIn(drives, context.records) : [],
+    missing: heard.missing,
+    unmatchedProtect: evidence.kernel.known
+      ? unmatched(
+          context.protect,
+          alone.map(({ sources }) => namedBy(sources)),
+          context.records,
+        )
+      : [],
+  };
+};

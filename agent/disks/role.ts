@@ -1,0 +1,24 @@
+/** A drive's role: the highest that anything speaks for. Pure. */
+import type { Reason, Role } from './drive.ts';
+import { type Found, type Origin, WEIGHT } from './found.ts';
+
+/** What people should read first: what the drive is for, before what is not known of it. */
+const ORDER: readonly Origin[] = ['use', 'given', 'ordered', 'seen', 'together', 'remembered', 'kind', 'unknown', 'none'];
+
+const FREE: Found = {
+  role: 'user-data',
+  sentence: 'Neither the host nor a guest has anything on it, and there are no backups on it.',
+  lasting: false,
+  origin: 'none',
+};
+
+/** Weightiest first; never empty. */
+export const ordered = (found: readonly Found[]): Reason[] => {
+  const protective = found.filter(({ role }) => role !== 'user-data');
+  return (protective.length > 0 ? protective : [FREE])
+    .toSorted((a, b) => WEIGHT[b.role] - WEIGHT[a.role] || ORDER.indexOf(a.origin) - ORDER.indexOf(b.origin))
+    .map(({ role, sentence, lasting }) => ({ role, sentence, lasting }));
+};
+
+export const roleOf = (reasons: readonly Reason[]): Role =>
+  reasons.reduce<Role>((highest, { role }) => (WEIGHT[role] > WEIGHT[highest] ? role : highest), 'user-data');
