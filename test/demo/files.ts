@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { BACKUP_STORAGE, type DemoHost } from './host.ts';
 import { guestMountinfo } from './quiesced.ts';
-import { mountRootOf } from './take-down.ts';
 
 const writeSecret = (path: string, text: string): string => {
   writeFileSync(path, text, { mode: 0o600 });
@@ -23,7 +22,7 @@ export interface AgentFileOptions {
 
 /** Writes `agent.yaml` and the token's file; answers the former's path. */
 export const writeAgentConfig = ({ pve, token }: DemoHost, options: AgentFileOptions): string => {
-  const { dir, port, limits, backup, disks = { mount_root: mountRootOf(dir) } } = options;
+  const { dir, port, limits, backup, disks = { mount_root: join(dir, 'mnt') } } = options;
   const agentDir = join(dir, 'agent');
   mkdirSync(agentDir, { recursive: true, mode: 0o700 });
   const config = {

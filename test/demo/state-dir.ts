@@ -1,5 +1,5 @@
 /** The demo's own directory: emptied at each start, and never one that is somebody else's. */
-import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { takeDown } from './take-down.ts';
 
@@ -23,7 +23,9 @@ export const prepareStateDir = async (path: string): Promise<string> => {
   const left = await takeDown(dir);
   if (left !== '') throw new Error(`Drives of an earlier demo in ${dir} cannot be taken away. ${left}`);
   rmSync(dir, { recursive: true, force: true });
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  mkdirSync(dir, { recursive: true });
+  // Root's is passed through on the way to drives, as a host's own directories are.
+  chmodSync(dir, process.getuid?.() === 0 ? 0o711 : 0o700);
   writeFileSync(join(dir, MARK), 'Made by `npm run demo`; emptied at its next start.\n');
   return realpathSync(dir);
 };

@@ -10,11 +10,11 @@ import { outcome } from '../system/drives/lab.ts';
 /** What agent.yaml takes for `disks.mount_root`. */
 const PLAIN = /^(?=.{2,180}$)(?!\/\.)(\/[A-Za-z0-9._][A-Za-z0-9._-]*)+$/;
 
-/** As the agent asks of all that is above a mount point: nobody but root can lead it elsewhere. */
+/** As the agent asks of all that is above a mount point: nobody but root can lead it elsewhere, and a container's root can pass. */
 const isRoots = (dir: string): boolean => {
   const { uid, mode } = lstatSync(dir);
-  const closed = uid === 0 && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
-  return closed && (dir === '/' || isRoots(dirname(dir)));
+  const good = uid === 0 && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0) && (mode & 0o001) !== 0;
+  return good && (dir === '/' || isRoots(dirname(dir)));
 };
 
 const beside = (dir: string): string => `/run/felhom-demo-${createHash('sha256').update(dir).digest('hex').slice(0, 12)}`;

@@ -1,6 +1,6 @@
 /** Runs the compiled demo as a user would, for the tests that look at it from outside. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,6 +39,7 @@ export interface StartOptions {
 
 export const startDemo = (args: readonly string[] = [], options: StartOptions = {}): RunningDemo => {
   const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'felhom-')) : join(options.dir, '..');
+  chmodSync(dir, 0o711);
   const who = options.ordinary === true && process.getuid?.() === 0 ? NOBODY : null;
   if (who) chownSync(dir, who.uid, who.gid);
   const child = spawn(process.execPath, [MAIN, '--state', join(dir, 'd'), ...args], {
