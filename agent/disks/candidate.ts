@@ -1,0 +1,64 @@
+/** Which file system a guest means, and whether it may be mounted for it. Pure: over an inventory of this moment. */
+import { FelhomError } from '#shared/errors';
+import type { Filesystem } from '../config.ts';
+import type { Drive, DriveFilesystem, Inventory } from './drive.ts';
+
+export interface Candidate {
+  drive: Drive;
+  filesystem: DriveFilesystem;
+}
+
+export const sameUuid = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+
+export const carrying = ({ drives }: Inventory, uuid: string): Candidate[] =>
+  drives.flatMap((drive) =>
+    drive.filesystems.filter((filesystem) => sameUuid(filesystem.uuid, uuid)).map((filesystem) => ({ drive, filesystem })),
+  );
+
+const NOTHING = 'Nothing was changed.';
+
+/** Of a role that is not a customer's the first reason is the weightiest. */
+const protectedBy = ({ drive }: Candidate): FelhomError =>
+  new FelhomError(
+    'drive-protected',
+    `This drive cannot be connected: ${drive.reasons[0]?.sentence ?? 'the server needs it.'} ${NOTHING}`,
+  );
+
+/**
+ * The one customer's drive that carries it. A guest can give its own virtual disks any UUID: what is the host's or is given to a
+ * guest is no candidate, and no duplicate either.
+ */
+export const findCandidate = (inventory: Inventory, uuid: string): Candidate => {
+  const found = carrying(inventory, uuid);
+  const [first, ...others] = found.filter(({ drive }) => drive.role === 'user-data');
+  if (first === undefined) {
+    const [other] = found;
+    if (other !== undefined) throw protectedBy(other);
+    throw new FelhomError(
+      'drive-not-found',
+      `No drive with this file system is plugged in. Check its cable and its power. ${NOTHING}`,
+    );
+  }
+  const twins = [...new Set([...others.map(({ drive }) => drive.name), ...first.drive.twins])];
+  if (twins.length > 0) {
+    throw new FelhomError(
+      'drive-ambiguous',
+      `${first.drive.name} cannot be told from ${twins.join(' and ')}: they look the same to the server. Unplug all but one of them and try again. ${NOTHING}`,
+    );
+  }
+  return first;
+};
+
+/** Throws where the drive does not answer, or holds another kind of file system than was asked for or may be mounted. */
+export const requireUsable = ({ drive, filesystem }: Candidate, fstype: string, allowed: readonly Filesystem[]): Filesystem => {
+  if (drive.state === 'not-answering')
+    throw new FelhomError('drive-not-answering', `The drive does not answer. Check its cable and its power. ${NOTHING}`);
+  if (filesystem.fstype !== fstype)
+    throw new FelhomError('filesystem-not-supported', `The drive holds ${filesystem.fstype}, not what was asked for. ${NOTHING}`);
+  const known = allowed.find((one) => one === fstype);
+  if (known !== undefined) return known;
+  throw new FelhomError(
+    'filesystem-not-supported',
+    `This server does not mount ${filesystem.fstype}. It mounts ${allowed.join(', ')}. ${NOTHING}`,
+  );
+};
