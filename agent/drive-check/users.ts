@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { isRemote, type Mount, parseMountinfo } from '#shared/mountinfo';
-import { guestOfCgroup } from '../guests/of-cgroup.ts';
+import { guestOfCgroup } from '../ports/guest-of-process.ts';
 import * as of from './processes.ts';
 import type { DeviceUser } from './protocol.ts';
 
