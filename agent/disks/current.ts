@@ -26,7 +26,7 @@ export interface CurrentPorts {
   probes: {
     /** What is known of each device from reading it, read now where it was not yet. */
     read(devices: readonly KernelDevice[], udev: Evidence['udev']): Promise<Probed>;
-    /** Reads it anew, though nothing was plugged in since. */
+    /** Reads it anew, though nothing was plugged in since; wakes it where it sleeps, so that it may take a while. */
     again(device: KernelDevice): Promise<void>;
   };
   /** With what is remembered and configured at this moment. Pure otherwise. */
@@ -54,8 +54,9 @@ export interface Current {
 const KEEP_MS = 5_000;
 /** How long whoever only wants to see the drives waits; the answer as a whole takes less than 4 s. */
 const ANSWER_MS = 3_500;
-/** How long a deed waits for its look. */
-const FRESH_MS = 6_000;
+/** How long a deed waits for its look, and of that for drives that are read anew: one that spins up is read to its end for the next one who asks. */
+const FRESH_MS = 8_000;
+const AGAIN_MS = 4_000;
 /** Every source has a deadline of its own. A look that goes on all the same is given up. */
 const LOOK_MS = 20_000;
 
@@ -94,7 +95,7 @@ export const createCurrent = (ports: CurrentPorts): Current => {
     const devices = gathered.kernel.known ? drivesOf(gathered.kernel.value) : [];
     const anew = devices.filter(({ name }) => toProbe.delete(name));
     toProbe.clear();
-    await Promise.all(anew.map((device) => probes.again(device)));
+    if (anew.length > 0) await waitAtMost(clock, AGAIN_MS, Promise.all(anew.map((device) => probes.again(device))));
     return { ...gathered, ...(await probes.read(devices, gathered.udev)) };
   };
 

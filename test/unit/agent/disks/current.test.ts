@@ -4,6 +4,7 @@ import type { DriveRecord, Inventory } from '#agent/disks/drive';
 import type { Evidence } from '#agent/disks/evidence';
 import { FelhomError } from '#shared/errors';
 import { fakeClock, settle } from '../fake-clock.ts';
+import { NEVER } from '../fake-host.ts';
 import { madeDevice, madeDrive, madeEvidence, madeInventory, madeRecord } from './made.ts';
 
 type Gate = { open: () => void; opened: Promise<void> };
@@ -61,7 +62,10 @@ const setup = () => {
         said.push(`read ${devices.map(({ name }) => name)}`);
         return (await read?.()) ?? NOTHING;
       },
-      again: async ({ name }) => void said.push(`again ${name}`),
+      again: ({ name }) => {
+        said.push(`again ${name}`);
+        return name === 'sd2' ? NEVER : Promise.resolve();
+      },
     },
     conclude: ({ kernel }: Evidence): Inventory => {
       const name = kernel.known ? (kernel.value[0]?.name ?? '') : '';
@@ -180,12 +184,22 @@ describe('a deed', () => {
     expect(world.said.slice(2)).toEqual(['read sd2']);
   });
 
+  test('does not wait for ever for a drive that spins up', async () => {
+    const { world, current } = setup();
+    await current.inventory();
+    const deed = current.fresh(['sd2']);
+    await world.advance(3_999);
+    expect(await settled(deed)).toMatchObject({ done: false });
+    await world.advance(1);
+    expect(await settled(deed)).toMatchObject({ done: true, value: { drives: [{ name: 'sd2' }] } });
+  });
+
   test('is refused when the look does not end in time', async () => {
     const { world, current } = setup();
     await current.inventory();
     world.hold();
     const deed = current.fresh();
-    await world.advance(5_999);
+    await world.advance(7_999);
     expect(await settled(deed)).toMatchObject({ done: false });
     await world.advance(1);
     const { error } = await settled(deed);
