@@ -34,7 +34,7 @@ export const createPlainMounts = ({ run, proc }: PlainMountsPorts): DriveMounts 
     },
     show: async ({ mountPoint, guestPoint }) => {
       if (await isMounted(guestPoint)) return;
-      await run('mount', ['--bind', '--source', mountPoint, '--target', guestPoint]);
+      await run('mount', ['-o', 'bind', '--source', mountPoint, '--target', guestPoint]);
     },
     unmount: async ({ mountPoint, guestPoint }) => {
       await unmountAt(guestPoint);
