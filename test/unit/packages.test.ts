@@ -57,6 +57,7 @@ const ALL_BUT_REDIS = Object.fromEntries(
     'usr/sbin/mariadbd',
     'usr/bin/mariadb-check',
     'usr/bin/systemd-nspawn',
+    'usr/bin/lxc-start',
   ].map((name) => [name, '']),
 );
 
