@@ -10,6 +10,8 @@ export type BlankState =
   /** Something other than zero is written there, in bytes from the start. */
   | { state: 'data'; at: number }
   | { state: 'reading'; readFraction: number }
+  /** Before anything was found, a part of it could not be read. */
+  | { state: 'unreadable' }
   | { state: 'unread' };
 
 export interface Data {
@@ -49,6 +51,8 @@ const ofBlank = (blank: BlankState): Data => {
       );
     case 'reading':
       return bearing(`It looks empty, but it has not been read to its end yet: ${percent(blank.readFraction)} % so far.`);
+    case 'unreadable':
+      return bearing('It looks empty, but a part of it cannot be read, so it counts as carrying data.');
     case 'unread':
       return bearing('It looks empty, but it has not been read to its end.');
   }

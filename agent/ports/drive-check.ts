@@ -1,5 +1,5 @@
 /** Touches drives and asks who uses them, each time in a process of its own (agent/drive-check): a drive that hangs stops only that one. */
-import type { Clock } from '#shared/clock';
+import { type Clock, waitAtMost } from '#shared/clock';
 import type { DeviceUser, Found, Line, Zeros } from '../drive-check/protocol.ts';
 import { AT_IDLE, commandOf, type Running, startProgram } from './own-program.ts';
 
@@ -64,6 +64,8 @@ export interface DriveCheckOptions {
   timeoutMs?: Partial<typeof TIMEOUT_MS>;
 }
 
+const DYING_MS = 500;
+
 /** The first three within what a customer's call may take; a look may have to wait for a drive that wakes up. */
 const TIMEOUT_MS = { exclusive: 8_000, flush: 8_000, users: 8_000, look: 20_000, 'look-at': 20_000, zeros: 120_000 };
 
@@ -93,17 +95,23 @@ export const createDriveCheck = ({
 }: DriveCheckOptions): DriveCheck => {
   const deadlines = { ...TIMEOUT_MS, ...timeoutMs };
   /** By what they touch: those that were let go and are still there. */
-  const left = new Set<string>();
+  const left = new Map<string, Promise<void>>();
 
   const remember = (subject: string, { gone }: Running): void => {
-    left.add(subject);
+    left.set(subject, gone);
     void gone.then(() => left.delete(subject));
+  };
+
+  /** One that was stopped just now is gone in a moment, unless it hangs. */
+  const isStuck = async (subject: string): Promise<boolean> => {
+    await waitAtMost(clock, DYING_MS, left.get(subject) ?? Promise.resolve());
+    return left.has(subject);
   };
 
   const ask = async <T>({ verb, args, wrapper = [], signal, take }: Ask<T>): Promise<T> => {
     const [subject = ''] = args;
     const what = `drive-check ${verb} ${subject}`;
-    if (left.has(subject)) throw new DriveCheckError(what, 'stuck', 'an earlier one still hangs');
+    if (left.has(subject) && (await isStuck(subject))) throw new DriveCheckError(what, 'stuck', 'an earlier one still hangs');
     const stop = new AbortController();
     let answer: { value: T } | null = null;
     let failure: { code: string; why: string } | null = null;
