@@ -33,8 +33,6 @@ export interface Proc {
   mountNamespaceOf(pid: number): Promise<string | null>;
   /** Where the process's `/` is, proc_pid_root(5); null when it has ended. Rejects without CAP_SYS_PTRACE. */
   rootOf(pid: number): Promise<string | null>;
-  /** The control groups that a process is in, proc_pid_cgroup(5); null when it has ended. */
-  cgroupOf(pid: number): Promise<string | null>;
   /** What a process has open: paths, `socket:[…]` and the like, proc_pid_fd(5); null when it has ended. Rejects without CAP_SYS_PTRACE. */
   openFilesOf(pid: number): Promise<string[] | null>;
 }
@@ -80,7 +78,6 @@ export const createProc = (root = '/proc'): Proc => {
         .sort((a, b) => a - b),
     mountNamespaceOf: (pid) => whereThere(readlink(join(root, String(pid), 'ns', 'mnt'))),
     rootOf: (pid) => whereThere(readlink(join(root, String(pid), 'root'))),
-    cgroupOf: (pid) => whereThere(text(String(pid), 'cgroup')),
     openFilesOf: (pid) => whereThere(openFiles(join(root, String(pid), 'fd'))),
   };
 };

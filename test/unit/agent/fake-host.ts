@@ -28,7 +28,6 @@ export const fakeProc = (nowMs: () => number): Proc => ({
   processes: async () => [1],
   mountNamespaceOf: async () => 'mnt:[4026531841]',
   rootOf: async () => '/',
-  cgroupOf: async () => '0::/init.scope\n',
   openFilesOf: async () => ['/dev/null'],
 });
 
