@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
 /** Contents by path; a value that begins with `->` is a symbolic link; a path that ends in `/` is an empty directory. */
-export type Tree = Readonly<Record<string, string>>;
+export type Tree = Readonly<Record<string, string | Buffer>>;
 
-const plant = async (root: string, path: string, content: string) => {
+const plant = async (root: string, path: string, content: string | Buffer) => {
   const at = join(root, path);
   if (path.endsWith('/')) return mkdir(at, { recursive: true });
   await mkdir(dirname(at), { recursive: true });
-  return content.startsWith('->') ? symlink(content.slice(2), at) : writeFile(at, content);
+  return typeof content === 'string' && content.startsWith('->') ? symlink(content.slice(2), at) : writeFile(at, content);
 };
 
 export const makeTree = async (tree: Tree): Promise<string> => {
