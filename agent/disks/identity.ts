@@ -87,7 +87,7 @@ const sameFilesystem = (a: DriveFilesystem, b: DriveFilesystem): boolean =>
   a.device === b.device && a.fstype === b.fstype && a.uuid === b.uuid;
 
 /** Empty, and what only says that there is none: `00000000-0000-…`. */
-const isNothing = (id: string): boolean => /^[0\-:.x]*$/.test(id);
+const isNothing = (id: string): boolean => /^(0x)?[0\-:.]*$/.test(id);
 
 const key = (kind: string, id: string): string[] => (isNothing(id) ? [] : [`${kind}:${id}`]);
 
