@@ -89,7 +89,8 @@ const sameFilesystem = (a: DriveFilesystem, b: DriveFilesystem): boolean =>
 /** Empty, and what only says that there is none: `00000000-0000-…`. */
 const isNothing = (id: string): boolean => /^(0x)?[0\-:.]*$/.test(id);
 
-const key = (kind: string, id: string): string[] => (isNothing(id) ? [] : [`${kind}:${id}`]);
+/** None where there is no identifier. */
+export const keyOf = (kind: string, id: string): string[] => (isNothing(folded(id)) ? [] : [`${kind}:${folded(id)}`]);
 
 /** Hex digits only: mdadm, the kernel and blkid part them each in another way. */
 export const mdId = (uuid: string): string => uuid.toLowerCase().replace(/[^0-9a-f]/g, '');
@@ -103,7 +104,7 @@ const CONTENT_KEYS: Readonly<Record<string, string>> = {
 };
 
 const keyOfContent = ({ type, uuid }: Content): string[] =>
-  type === 'linux_raid_member' ? key('md', mdId(uuid)) : key(CONTENT_KEYS[type] ?? 'fs', folded(uuid));
+  type === 'linux_raid_member' ? keyOf('md', mdId(uuid)) : keyOf(CONTENT_KEYS[type] ?? 'fs', uuid);
 
 /** One model and serial of a drive, as one source has them. */
 interface Labelled {
@@ -134,7 +135,7 @@ const unique = (keys: readonly string[]): string[] => [...new Set(keys)];
 
 const hardwareKeys = (sources: Pick<Sources, 'device' | 'udev'>): string[] =>
   unique([
-    ...wwnsOf(sources).flatMap((wwn) => key('wwn', folded(wwn))),
+    ...wwnsOf(sources).flatMap((wwn) => keyOf('wwn', wwn)),
     ...labelsOf(sources).flatMap(({ model, serial }) =>
       folded(serial) === '' ? [] : [`serial:${folded(model)}/${folded(serial)}/${sources.device.sizeBytes ?? ''}`],
     ),
@@ -167,8 +168,8 @@ export const identityOf = (sources: Sources, sets: readonly string[]): Identity 
     tableUuid: first(tables),
     keys: unique([
       ...hardwareKeys(sources),
-      ...tables.flatMap((uuid) => key('table', uuid)),
-      ...partitionsOf(sources).flatMap(({ uuid }) => key('part', folded(uuid))),
+      ...tables.flatMap((uuid) => keyOf('table', uuid)),
+      ...partitionsOf(sources).flatMap(({ uuid }) => keyOf('part', uuid)),
       ...contentsOf(sources).flatMap(keyOfContent),
       ...sets,
     ]),

@@ -9,7 +9,7 @@ import type { Evidence } from './evidence.ts';
 import { addFound, type Findings, type Found } from './found.ts';
 import { givenIn } from './given.ts';
 import { type Heard, heardFrom, probeOf } from './heard.ts';
-import { filesystemsOf, identityOf, mdId, namedBy, type Sources } from './identity.ts';
+import { filesystemsOf, identityOf, keyOf, mdId, namedBy, type Sources } from './identity.ts';
 import { protectedBy, unmatched } from './protect.ts';
 import { type Present, type Recall, recallOf, rememberedBy } from './recall.ts';
 import { ordered, roleOf } from './role.ts';
@@ -34,14 +34,9 @@ const setKeys = (heard: Heard, atlas: Atlas, drive: string): string[] => {
   return [
     ...heard.lvm
       .filter(({ device }) => isOn(atlas.named(device)))
-      .flatMap(({ uuid, groupUuid }) => [
-        `pv:${uuid.toLowerCase()}`,
-        ...(groupUuid === '' ? [] : [`vg:${groupUuid.toLowerCase()}`]),
-      ]),
-    ...heard.zfs.filter(({ devices }) => isOn(devices.flatMap(atlas.named))).map(({ guid }) => `pool:${guid}`),
-    ...heard.kernel
-      .filter(({ md }) => md !== null && mdId(md.uuid) !== '' && isOn(md.members))
-      .map(({ md }) => `md:${mdId(md?.uuid ?? '')}`),
+      .flatMap(({ uuid, groupUuid }) => [...keyOf('pv', uuid), ...keyOf('vg', groupUuid)]),
+    ...heard.zfs.filter(({ devices }) => isOn(devices.flatMap(atlas.named))).flatMap(({ guid }) => keyOf('pool', guid)),
+    ...heard.kernel.flatMap(({ md }) => (md !== null && isOn(md.members) ? keyOf('md', mdId(md.uuid)) : [])),
   ];
 };
 
