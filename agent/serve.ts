@@ -3,8 +3,10 @@ import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#shared/clock';
 import { type AgentConfig, compareConfigs } from './config.ts';
+import { loadRecords } from './disks/records.ts';
 import { createDisks } from './disks/service.ts';
 import { notAsked } from './disks/smart/service.ts';
+import { createEnrolment } from './guests/enrolment.ts';
 import { createGuests } from './guests/service.ts';
 import { loadProblems } from './health/problems.ts';
 import { createAdminServer } from './http/admin.ts';
@@ -28,6 +30,7 @@ import { createThinPools } from './ports/thin-pools.ts';
 import { readTokenFile } from './ports/token-file.ts';
 import { createZpool } from './ports/zpool.ts';
 import { composeBackups } from './serve-backups.ts';
+import { composeGuestDirectories } from './serve-guest-drives.ts';
 import { createNodeView } from './storage/node-view.ts';
 import { createGuestStorage } from './storage/service.ts';
 import { ensureIdentity } from './trust/identity.ts';
@@ -111,6 +114,9 @@ const compose = async (
         reachedAt(address, interfaces()).map((own) => ({ address: own, port, fingerprints: [identity.fingerprint] })),
       ),
   });
+  const records = await loadRecords({ store, clock });
+  const { directories, isHost } = await composeGuestDirectories({ config, node, proc, journal });
+  const enrolment = createEnrolment({ guests, directories, assignments: records.assignments, prepares: isHost, journal });
   const problems = await loadProblems({ store, clock, journal });
   const { backups, archives, duty, ...backing } = composeBackups({
     ...{ store, proxmox, proc, view, problems, clock, journal, hostId: identity.hostId },
@@ -137,11 +143,12 @@ const compose = async (
   undo.push(() => server.close());
   const admin = await createAdminServer({
     runtimeDir: config.runtimeDir,
-    handlers: adminHandlers(guests, { duty, backups, archives, problems }),
+    handlers: adminHandlers(guests, { enrolment, duty, backups, archives, problems }),
     journal,
   });
   undo.push(() => admin.close());
   backing.begin();
+  void enrolment.begin();
   journal('notice', 'The agent runs.', { version: VERSION, host_id: identity.hostId, node, fingerprint: identity.fingerprint });
 
   return {

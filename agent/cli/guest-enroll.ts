@@ -15,10 +15,13 @@ export const guestEnrollCommand = (io: Io): Command =>
     .addHelpText(
       'after',
       '\nA guest that is enrolled already is refused: its running controller would lose its token.\n' +
-        'Use "guest rotate", or "guest revoke" or "guest remove" first.\n\nExit status: 0 enrolled, 1 refused or failed.',
+        'Use "guest rotate", or "guest revoke" or "guest remove" first.\n' +
+        '\nA container gets one line in its configuration, so that drives show in it at /mnt/felhom. Where it has to be\n' +
+        'restarted once for that, a sentence says so.\n\nExit status: 0 enrolled, 1 refused or failed.',
     )
     .action(async (guest: string, { print, config }: { print?: boolean; config: string }) => {
       requirePrint(print, `guest enroll ${guest}`);
-      const { bootstrap } = await ask(enrollGuest, { config, params: { vmid: guest } });
+      const { bootstrap, note } = await ask(enrollGuest, { config, params: { vmid: guest } });
       printBootstrap(bootstrap, io);
+      if (note !== '') io.err(note);
     });

@@ -10,8 +10,12 @@ export const guestRemoveCommand = ({ err }: Io): Command =>
     .description('forget a guest and its tokens; its archives stay')
     .argument('<vmid>', 'the guest', vmid)
     .option('--config <file>', 'configuration of the agent', DEFAULT_CONFIG)
-    .addHelpText('after', '\nExit status: 0 removed, 1 refused or failed.')
+    .addHelpText(
+      'after',
+      '\nA guest that still has drives is refused: eject them first.\n\nExit status: 0 removed, 1 refused or failed.',
+    )
     .action(async (guest: string, { config }: { config: string }) => {
-      await ask(removeGuest, { config, params: { vmid: guest } });
+      const { note } = await ask(removeGuest, { config, params: { vmid: guest } });
       err(`Guest ${guest} and its tokens are forgotten.`);
+      if (note !== '') err(note);
     });

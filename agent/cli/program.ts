@@ -15,6 +15,7 @@ import { guestListCommand } from './guest-list.ts';
 import { guestRemoveCommand } from './guest-remove.ts';
 import { guestRevokeCommand } from './guest-revoke.ts';
 import { guestRotateCommand } from './guest-rotate.ts';
+import { guestShareCommand } from './guest-share.ts';
 import { identityCommand } from './identity.ts';
 import type { Io } from './io.ts';
 import { problemsCommand } from './problems.ts';
@@ -33,7 +34,8 @@ export const agentProgram = (io: Io): Command =>
         .addCommand(guestListCommand(io))
         .addCommand(guestRotateCommand(io))
         .addCommand(guestRevokeCommand(io))
-        .addCommand(guestRemoveCommand(io)),
+        .addCommand(guestRemoveCommand(io))
+        .addCommand(guestShareCommand(io)),
     )
     .addCommand(
       new Command('backup')

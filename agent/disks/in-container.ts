@@ -7,6 +7,7 @@ import type { Proc } from '../ports/proc.ts';
 import type { GuestConfigFile } from '../ports/proxmox-files.ts';
 import { inTheWay, isGiven, lockIn, withLine, withoutLine } from './guest-line.ts';
 import { GUEST_ROOT, type GuestPlaces } from './guest-places.ts';
+import { mountAt } from './mount-source.ts';
 
 export interface ContainerPorts {
   configs: Pick<GuestConfigFiles, 'changeContainer'>;
@@ -16,10 +17,6 @@ export interface ContainerPorts {
   journal: Journal;
   places: GuestPlaces;
 }
-
-/** The mount that a path leads to: of several on it the last. */
-export const mountAt = (mounts: readonly Mount[], point: string): Mount | undefined =>
-  mounts.findLast((one) => one.point === point);
 
 const isSame = (a: Mount | undefined, b: Mount | undefined): boolean =>
   a !== undefined && b !== undefined && a.device === b.device && a.root === b.root;

@@ -14,8 +14,9 @@ import type { GuestConfigFile } from '../ports/proxmox-files.ts';
 import type { SharedDirectories } from '../ports/shared-directory.ts';
 import { type Copy, createCopies } from './guest-copies.ts';
 import { GUEST_ROOT, guestPlaces } from './guest-places.ts';
-import { createContainerSide, mountAt } from './in-container.ts';
+import { createContainerSide } from './in-container.ts';
 import { createMachineSide, machineOffer, missingInMachine } from './in-machine.ts';
+import { mountAt } from './mount-source.ts';
 
 export interface GuestDirectoryPorts {
   /** `disks.mount_root` */

@@ -6,12 +6,14 @@ import type { Job } from '../backups/jobs.ts';
 import { startedView } from '../backups/view.ts';
 import type { DutyOverview } from '../duty/overview.ts';
 import { overviewView } from '../duty/view.ts';
+import type { Enrolment } from '../guests/enrolment.ts';
 import type { Guests } from '../guests/service.ts';
 import type { Problem } from '../health/problems.ts';
 import { problemView } from '../health/view.ts';
 import type { AdminHandlers } from './routes.ts';
 
 export interface AdminServices {
+  enrolment: Pick<Enrolment, 'enroll' | 'share' | 'remove'>;
   duty: {
     run(vmid: number): Promise<BackupStarted>;
     overview(): Promise<DutyOverview>;
@@ -34,10 +36,11 @@ export interface AdminServices {
 
 export const adminHandlers = (guests: Guests, services: AdminServices): AdminHandlers => ({
   listGuests: () => guests.list(),
-  enrollGuest: ({ params }) => guests.enroll(Number(params.vmid)),
+  enrollGuest: ({ params }) => services.enrolment.enroll(Number(params.vmid)),
   rotateGuest: ({ params, body }) => guests.rotate(Number(params.vmid), body.overlap_seconds),
   revokeGuest: ({ params }) => guests.revoke(Number(params.vmid)),
-  removeGuest: ({ params }) => guests.remove(Number(params.vmid)),
+  removeGuest: ({ params }) => services.enrolment.remove(Number(params.vmid)),
+  shareDrives: ({ params }) => services.enrolment.share(Number(params.vmid)),
   listBackups: ({ query: { vmid, ...page } }) => services.archives.list(Number(vmid), page),
   backupsDue: async () => overviewView(await services.duty.overview()),
   followBackup: ({ query: { vmid, ...query }, signal }) => services.backups.status(Number(vmid), query, signal),

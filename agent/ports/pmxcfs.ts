@@ -17,7 +17,7 @@ export interface Pmxcfs {
 }
 
 /** Where Proxmox mounts it; anywhere else stands a copy of it. */
-const MOUNT_POINT = '/etc/pve';
+export const PMXCFS = '/etc/pve';
 /** statfs(2), FUSE_SUPER_MAGIC. */
 const FUSE = 0x65735546;
 const DEADLINE_MS = 5000;
@@ -43,8 +43,7 @@ const guestsIn = ({ ids }: Json): PmxcfsView['guests'] =>
 /** A node that is in no cluster has no `cluster` and needs no quorum. */
 const hasQuorum = ({ cluster }: Json): boolean => cluster === undefined || Number(record(cluster).quorate) === 1;
 
-const isMounted = async (configDir: string): Promise<boolean> =>
-  configDir !== MOUNT_POINT || (await statfs(configDir)).type === FUSE;
+const isMounted = async (configDir: string): Promise<boolean> => configDir !== PMXCFS || (await statfs(configDir)).type === FUSE;
 
 /** Resolves to this node's name where the file system is mounted, answers and knows whose it is; rejects where one of these fails. */
 export const assertPmxcfs = async (configDir: string): Promise<string> => {

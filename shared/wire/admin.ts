@@ -45,13 +45,25 @@ export const listGuests = endpoint({
 /** The token is in this answer and nowhere else. */
 export const Enrolment = Type.Object({ bootstrap: Bootstrap }) as Typed<{ bootstrap: Bootstrap }>;
 
+/** What is left to be done so that drives show in the guest, for people; empty where nothing is. */
+const Note = Type.String();
+
 export const enrollGuest = endpoint({
   method: 'POST',
   path: '/guests/{vmid}/enroll',
   access: 'admin',
-  summary: 'Makes a token for a guest of this node.',
+  summary: 'Makes a token for a guest of this node, and makes ready where its drives show.',
   params: GuestParams,
-  reply: Enrolment,
+  reply: Type.Object({ bootstrap: Bootstrap, note: Note }) as Typed<{ bootstrap: Bootstrap; note: string }>,
+});
+
+export const shareDrives = endpoint({
+  method: 'POST',
+  path: '/guests/{vmid}/share',
+  access: 'admin',
+  summary: 'Has the drives of an enrolled guest show in it; a virtual machine gets a virtiofs share.',
+  params: GuestParams,
+  reply: typed(Type.Object({ vmid: Vmid, note: Note })),
 });
 
 export const RotateGuest = typed(Type.Object({ overlap_seconds: Type.Integer({ minimum: 0, maximum: 2_592_000 }) }));
@@ -79,9 +91,9 @@ export const removeGuest = endpoint({
   method: 'DELETE',
   path: '/guests/{vmid}',
   access: 'admin',
-  summary: 'Forgets a guest and its tokens. Its archives stay.',
+  summary: 'Forgets a guest and its tokens. Its archives stay. Refused while it has drives.',
   params: GuestParams,
-  reply: typed(Type.Object({ vmid: Vmid })),
+  reply: typed(Type.Object({ vmid: Vmid, note: Type.String() })),
 });
 
 /** The whole admin API. */
@@ -91,6 +103,7 @@ export const ADMIN_API = {
   rotateGuest,
   revokeGuest,
   removeGuest,
+  shareDrives,
   listBackups,
   backupsDue,
   followBackup,

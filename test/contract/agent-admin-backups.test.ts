@@ -64,6 +64,7 @@ beforeEach(async () => {
   guests = [101];
   asked = [];
   services = {
+    enrolment: { enroll: unused, share: unused, remove: unused },
     duty: { run: unused, overview: unused },
     backups: { status: unused, cancel: unused },
     archives: { list: unused, protect: unused, verify: unused, verifyState: unused, prune: unused, restoreAdvice: unused },
