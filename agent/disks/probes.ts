@@ -179,11 +179,13 @@ export const createProbes = (ports: ProbePorts): Probes => {
     way.by === 'mount' ? check.lookAt(way.point, way.numbers, way.pid ?? undefined) : check.look(way.file, way.fstype);
 
   /** The kernel tells members of a btrfs by its id alone: of two that carry the same, mounting one may touch the other. */
-  const hasCopy = ({ device, fstype, uuid }: Lookable): boolean =>
-    fstype === 'btrfs' &&
-    [...subjects.values()].some(
-      ({ probe: one }) => one?.known && one.value.signatures.some((other) => other.uuid === uuid && other.device !== device),
-    );
+  const copyOf = ({ device, fstype, uuid }: Lookable): 'none' | 'not-known' | 'there' => {
+    if (fstype !== 'btrfs') return 'none';
+    const all = [...subjects.values()];
+    const found = all.flatMap(({ probe: one }) => (one?.known ? one.value.signatures : []));
+    if (found.some((other) => other.uuid === uuid && other.device !== device)) return 'there';
+    return all.some(({ job }) => job?.probing) ? 'not-known' : 'none';
+  };
 
   const look = async (subject: Subject, one: Lookable, way: Way): Promise<Seen> => {
     const { uuid } = one;
@@ -194,9 +196,12 @@ export const createProbes = (ports: ProbePorts): Probes => {
       nextAt: clock.monotonic() + ms,
     });
     if (way.by === 'waits') return later(unknown(way.why), LOOK_AGAIN_MS);
-    if (way.by === 'device' && clock.monotonic() < subject.settledAt)
-      return { uuid, look: SOON, hung: false, nextAt: subject.settledAt };
-    if (way.by === 'device' && hasCopy(one)) return later(unknown('Another drive carries the same file system.'), LOOK_AGAIN_MS);
+    if (way.by === 'device') {
+      if (clock.monotonic() < subject.settledAt) return { uuid, look: SOON, hung: false, nextAt: subject.settledAt };
+      const copy = copyOf(one);
+      if (copy === 'there') return later(unknown('Another drive carries the same file system.'), LOOK_AGAIN_MS);
+      if (copy === 'not-known') return later(SOON, 0);
+    }
     try {
       return later({ known: true, value: await inSlot(() => lookBy(way)) }, Number.POSITIVE_INFINITY);
     } catch (error) {
