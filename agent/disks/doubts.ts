@@ -60,6 +60,8 @@ const ofProbe = (heard: Heard, device: KernelDevice): Found[] => {
   ];
 };
 
+const unlooked = (sentence: string): Found => ({ ...unknown(sentence), origin: 'unlooked' });
+
 /** What a look into its file systems brought. Whoever owns a drive may keep on it what a backup drive has. */
 export const looked = (heard: Heard, { name }: KernelDevice, isOwned: boolean): Found[] => {
   const probe = heard.probes.get(name);
@@ -69,8 +71,8 @@ export const looked = (heard: Heard, { name }: KernelDevice, isOwned: boolean): 
   );
   return [...carriers].flatMap((device): Found[] => {
     const look = heard.looks.get(device);
-    if (look === undefined) return [unknown(`Nobody has looked into the file system on ${device} yet.`)];
-    if (!look.known) return [unknown(`The file system on ${device} could not be looked into: ${plain(look.why, 200)}`)];
+    if (look === undefined) return [unlooked(`Nobody has looked into the file system on ${device} yet.`)];
+    if (!look.known) return [unlooked(`The file system on ${device} could not be looked into: ${plain(look.why, 200)}`)];
     if (look.value.found === 'nothing') return [];
     const what = look.value.found === 'vzdump' ? "backups of Proxmox's" : "the chunks of a Proxmox Backup Server's datastore";
     return [{ role: 'backup', sentence: `There are ${what} on it (${device}).`, lasting: true, origin: 'seen' }];

@@ -4,9 +4,10 @@ import type { Holder, Reason, Role } from './drive.ts';
 /**
  * `use`: the host has, or is set up to have, something on it. `given`: a guest has it. `seen`: backups were seen on it. `together`: it is
  * part of something with another drive. `remembered`: it once had this role. `ordered`: root's configuration says so. `kind`: what sort
- * of drive it is. `unknown`: something could not be determined. `none`: nothing speaks against a customer's using it.
+ * of drive it is. `unknown`: something could not be determined. `unlooked`: nobody has looked into its file systems, where backups could
+ * be; it counts only where nothing else protects the drive. `none`: nothing speaks against a customer's using it.
  */
-export type Origin = 'use' | 'given' | 'seen' | 'together' | 'remembered' | 'ordered' | 'kind' | 'unknown' | 'none';
+export type Origin = 'use' | 'given' | 'seen' | 'together' | 'remembered' | 'ordered' | 'kind' | 'unknown' | 'unlooked' | 'none';
 
 export interface Found extends Reason {
   origin: Origin;
@@ -45,5 +46,7 @@ export const createFindings = () => {
   };
 };
 export type FindingsBuilder = ReturnType<typeof createFindings>;
+
+export const isProtective = ({ role }: Found): boolean => role !== 'user-data';
 
 export const WEIGHT: Record<Role, number> = { 'user-data': 0, backup: 1, system: 2 };

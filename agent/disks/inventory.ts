@@ -13,7 +13,7 @@ import { filesystemsOf, identityOf, keyOf, mdId, namedBy, type Sources } from '.
 import { protectedBy, unmatched } from './protect.ts';
 import { type Present, type Recall, recallOf, rememberedBy } from './recall.ts';
 import { ordered, roleOf } from './role.ts';
-import { type Member, twinsOf, withTogether, withTwins } from './sets.ts';
+import { concluded, type Member, twinsOf } from './sets.ts';
 import { usesOf } from './uses.ts';
 
 export interface InventoryContext {
@@ -159,9 +159,8 @@ export const inventoryOf = (evidence: Evidence, context: InventoryContext): Inve
   const heard = heardFrom(evidence);
   const atlas = atlasOf(heard, context);
   const alone = subjectsOf(heard, atlas, context);
-  const twins = new Map(alone.map(({ device, twins: others }) => [device.name, others]));
-  const whole = withTwins(withTogether(withTwins(alone, twins)), twins);
-  const subjects = alone.map((subject, index) => ({ ...subject, found: whole[index]?.found ?? subject.found }));
+  const found = concluded(alone);
+  const subjects = alone.map((subject, index) => ({ ...subject, found: found[index] ?? subject.found }));
   const all = new Map(subjects.map((subject) => [subject.device.name, subject]));
   const drives = subjects.toSorted(byName).map((subject) => driveOf(heard, context, subject, all));
   return {

@@ -1,9 +1,20 @@
 /** A drive's role: the highest that anything speaks for. Pure. */
 import type { Reason, Role } from './drive.ts';
-import { type Found, type Origin, WEIGHT } from './found.ts';
+import { type Found, isProtective, type Origin, WEIGHT } from './found.ts';
 
 /** What people should read first: what the drive is for, before what is not known of it. */
-const ORDER: readonly Origin[] = ['use', 'given', 'ordered', 'seen', 'together', 'remembered', 'kind', 'unknown', 'none'];
+const ORDER: readonly Origin[] = [
+  'use',
+  'given',
+  'ordered',
+  'seen',
+  'together',
+  'remembered',
+  'kind',
+  'unknown',
+  'unlooked',
+  'none',
+];
 
 const FREE: Found = {
   role: 'user-data',
@@ -14,7 +25,7 @@ const FREE: Found = {
 
 /** Weightiest first; never empty. */
 export const ordered = (found: readonly Found[]): Reason[] => {
-  const protective = found.filter(({ role }) => role !== 'user-data');
+  const protective = found.filter(isProtective);
   return (protective.length > 0 ? protective : [FREE])
     .toSorted((a, b) => WEIGHT[b.role] - WEIGHT[a.role] || ORDER.indexOf(a.origin) - ORDER.indexOf(b.origin))
     .map(({ role, sentence, lasting }) => ({ role, sentence, lasting }));

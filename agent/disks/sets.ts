@@ -1,7 +1,7 @@
 /** Which drives belong together: two paths to one drive, and parts or copies of one content. Pure. */
 import type { KernelDevice } from '../ports/sysfs.ts';
 import type { Identity } from './drive.ts';
-import { addFound, type Found } from './found.ts';
+import { addFound, type Found, isProtective } from './found.ts';
 import { isHardwareKey } from './identity.ts';
 
 export interface Member {
@@ -74,7 +74,7 @@ const weightiest = (found: readonly Found[]): Found | undefined =>
  * host itself has on it; but the kernel takes two drives with one btrfs for one, whoever wrote it.
  */
 const passedOn = ({ found }: Member, key: string, told: Found | undefined): Found | undefined => {
-  const protective = found.filter(({ role }) => role !== 'user-data');
+  const protective = found.filter(isProtective);
   if (!found.some(({ origin }) => origin === 'given')) return weightiest(told === undefined ? protective : [...protective, told]);
   const ofHost = weightiest(protective.filter(({ origin }) => origin === 'use'));
   if (ofHost !== undefined) return ofHost;
@@ -82,7 +82,7 @@ const passedOn = ({ found }: Member, key: string, told: Found | undefined): Foun
 };
 
 const whichIs = ({ role, origin }: Found): string => {
-  if (origin === 'unknown') return 'of which it cannot be determined what it is for';
+  if (origin === 'unknown' || origin === 'unlooked') return 'of which it cannot be determined what it is for';
   return role === 'backup' ? 'which is a backup drive' : 'which is a system drive';
 };
 
@@ -112,7 +112,12 @@ export const withTogether = (members: readonly Member[]): Member[] => {
         for (const to of indexes) {
           const [giver, taker] = [members[from], members[to]];
           const reason = giver && taker && passing(giver, taker, key, best.get(from));
-          if (reason === undefined || !outweighs(reason, best.get(to))) continue;
+          if (
+            reason === undefined ||
+            taker === undefined ||
+            !outweighs(reason, best.get(to) ?? weightiest(taker.found.filter(isProtective)))
+          )
+            continue;
           best.set(to, reason);
           news = true;
         }
@@ -121,4 +126,21 @@ export const withTogether = (members: readonly Member[]): Member[] => {
     const reason = best.get(index);
     return reason === undefined ? one : { ...one, found: addFound(one.found, reason) };
   });
+};
+
+const spread = (members: readonly Member[]): Member[] => {
+  const twins = twinsOf(members);
+  return withTwins(withTogether(withTwins(members, twins)), twins);
+};
+
+/**
+ * Every drive's reasons with those of its twins and of what belongs to it. That nobody looked into a drive can only hide backups: it adds
+ * nothing to a drive that is protected anyhow, nor to what belongs to one.
+ */
+export const concluded = (members: readonly Member[]): (readonly Found[])[] => {
+  const certain = spread(members.map((one) => ({ ...one, found: one.found.filter(({ origin }) => origin !== 'unlooked') })));
+  const whole = spread(
+    certain.map((one, index) => (one.found.some(isProtective) ? one : { ...one, found: members[index]?.found ?? one.found })),
+  );
+  return certain.map((one, index) => (one.found.some(isProtective) ? one.found : (whole[index]?.found ?? one.found)));
 };

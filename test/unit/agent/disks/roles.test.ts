@@ -288,6 +288,21 @@ describe('backup drives (T4)', () => {
     expect(role('sda')).toBe('system');
   });
 
+  test.each(['none', 'failed'] as const)('need not be looked into to be one, nor do their copies (look: %s)', (result) => {
+    const parts = [{ on: [{ type: 'ext4', uuid: UUID }] }];
+    const { role, why } = look(
+      host({
+        drives: [PHOTOS, { name: 'sdc', parts }, { name: 'sdd', parts: [...parts, { on: [{ type: 'xfs' }] }] }],
+        mounts: [{ point: '/mnt/usb', from: 'sdb1' }],
+        storages: [storage],
+        looks: { sdb1: result, sdc1: result, sdd1: result, sdd2: result },
+      }),
+    );
+    expect(role('sdb')).toBe('backup');
+    expect(why('sdc')).toBe('backup!: It carries the same file system as sdb, which is a backup drive.');
+    expect(why('sdd')).toBe('backup!: It carries the same file system as sdb, which is a backup drive.');
+  });
+
   test('storages of other machines say nothing of these drives', () => {
     const { role } = look(
       host({

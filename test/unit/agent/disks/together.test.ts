@@ -76,6 +76,21 @@ describe('members that are not in use', () => {
     expect(why('sdc')).toBe('system: It carries the same file system as sdb, of which it cannot be determined what it is for.');
   });
 
+  test('a copy of a drive that nobody has looked into may hold backups as well', () => {
+    const { role, why } = look(
+      host({
+        drives: [
+          { name: 'sdb', parts: [fs('ext4', 'x')] },
+          { name: 'sdc', parts: [fs('crypto_LUKS', 'y'), { uuid: 'p' }] },
+          { name: 'sdd', parts: [fs('ext4', 'x'), { uuid: 'p' }] },
+        ],
+        looks: { sdb1: 'none' },
+      }),
+    );
+    expect(['sdb', 'sdc', 'sdd'].map(role)).toEqual(['system', 'system', 'system']);
+    expect(why('sdd')).toBe('system: It carries the same file system as sdb, of which it cannot be determined what it is for.');
+  });
+
   test('two copies that nobody uses are both a customer’s', () => {
     const { role } = look(
       host({
