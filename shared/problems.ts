@@ -44,6 +44,7 @@ export const PROBLEMS = {
   'drive-missing': 'warning',
   'drive-mount-dead': 'warning',
   'drive-not-answering': 'critical',
+  'drive-not-mounted': 'warning',
   'drive-source-missing': 'warning',
   'drive-writes-off': 'critical',
   'mount-point-unprotected': 'critical',

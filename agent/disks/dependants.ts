@@ -117,17 +117,13 @@ export const users = (found: readonly DeviceUser[], asking: number): Dependant[]
     .map((user) => ({ vmid: user.vmid, sentence: userSentence(user, asking) }))
     .filter((one, index, all) => all.findIndex(({ sentence }) => sentence === one.sentence) === index);
 
-/** Mounts that come and go with ours: our own, and theirs in namespaces that follow the host's. */
-const isExpected = ({ point }: Mount, { mountPoint, guestPoint }: Places): boolean =>
-  point === mountPoint || point === guestPoint || point === `${GUEST_ROOT}/${posix.basename(mountPoint)}`;
+/** Every mount of one file system, in whatever namespace. @param numbers of its device */
+export const mountsOf = (mounts: readonly SeenMount[], numbers: string, devices: readonly KernelDevice[]): SeenMount[] =>
+  mounts.filter(({ mount }) => deviceOf(mount, devices)?.numbers === numbers);
 
-/** Mounts of the same file system at places that do not go when ours do, so that it would live on there. */
-export const elsewhere = (
-  mounts: readonly SeenMount[],
-  numbers: string,
-  places: Places,
-  devices: readonly KernelDevice[],
-): SeenMount[] => mounts.filter(({ mount }) => deviceOf(mount, devices)?.numbers === numbers && !isExpected(mount, places));
+/** Whether a mount comes and goes with ours: our own, and theirs in namespaces that follow the host's. */
+export const isExpected = ({ point }: Mount, { mountPoint, guestPoint }: Places): boolean =>
+  point === mountPoint || point === guestPoint || point === `${GUEST_ROOT}/${posix.basename(mountPoint)}`;
 
 export const mountSentence = ({ mount, host }: SeenMount, vmid: number | null, asking: number): string => {
   if (vmid !== null)

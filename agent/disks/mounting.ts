@@ -112,6 +112,10 @@ export const createMounting = ({ mounts, directories, guests, sysfs, run }: Moun
     giveToRoot,
     cutOff,
     clear,
+    /** What brings it back by itself. */
+    keep: (assignment: Assignment): Promise<void> => mounts.keep(spec(assignment)),
+    /** Takes that away: before it is made anew for a link of another name. */
+    drop: (assignment: Assignment): Promise<void> => mounts.drop(spec(assignment)),
     /** Rejects where somebody uses it; then one or both places are still mounted. */
     unmount: (assignment: Assignment): Promise<void> => mounts.unmount(spec(assignment)),
   };
