@@ -58,6 +58,7 @@ const ALL_BUT_REDIS = Object.fromEntries(
     'usr/bin/mariadb-check',
     'usr/bin/systemd-nspawn',
     'usr/bin/lxc-start',
+    ...['sfdisk', 'mkfs.xfs', 'mkfs.exfat', 'mkfs.vfat', 'mkfs.ntfs', 'pvcreate'].map((name) => `usr/sbin/${name}`),
   ].map((name) => [name, '']),
 );
 
@@ -72,6 +73,17 @@ test('only what is missing is installed, and its unit is disabled', () => {
   expect(run.calls[0]).toMatch(/install -y --no-install-recommends redis-server$/);
   expect(run.calls.at(-1)).toBe('systemctl disable redis-server');
   expect(run.calls.filter((call) => call.startsWith('systemctl'))).toHaveLength(1);
+});
+
+test.each([
+  ['usr/bin/lxc-start', 'lxc', ['lxc', 'lxc-net', 'lxc-monitord']],
+  ['usr/sbin/pvcreate', 'lvm2', ['lvm2-monitor', 'blk-availability', 'lvm2-lvmpolld.socket', 'dm-event.socket']],
+])('where %s is missing every unit of %s is disabled', (program, name, units) => {
+  const files: Record<string, string> = { ...ALL_BUT_REDIS, 'usr/bin/redis-server': '' };
+  delete files[program];
+  const run = setup({ files });
+  expect(run.stdout).toBe(`installing for the tests: ${name}\n`);
+  expect(run.calls.filter((call) => call.startsWith('systemctl'))).toEqual(units.map((unit) => `systemctl disable ${unit}`));
 });
 
 test('while it installs no daemon may start and no cluster is made; afterwards both files are gone', () => {
