@@ -119,8 +119,8 @@ export const lacks = (): string | null => {
   }
 };
 
-/** Boots it; rejects, with everything taken away again, where it does not come up. */
-export const bootHost = async (): Promise<NspawnHost> => {
+/** Boots it; rejects, with everything taken away again, where it does not come up. @param options more of systemd-nspawn(1) */
+export const bootHost = async (options: readonly string[] = []): Promise<NspawnHost> => {
   const directory = mkdtempSync(join(tmpdir(), 'felhom-nspawn-'));
   const name = `felhom-${process.pid}-${directory.slice(-6).replace(/[^A-Za-z0-9]/g, '0')}`;
   const cgroup = makeCgroup(name);
@@ -144,7 +144,7 @@ export const bootHost = async (): Promise<NspawnHost> => {
 
   const boot = async (): Promise<void> => {
     const args = ['-q', '--register=no', '--keep-unit', '-D', root, `--machine=${name}`, '--private-network'];
-    const seen = [...args, `--bind-ro=${PROJECT}`, '-b', '--console=pipe', 'systemd.unit=felhom-test.target'];
+    const seen = [...args, ...options, `--bind-ro=${PROJECT}`, '-b', '--console=pipe', 'systemd.unit=felhom-test.target'];
     // It moves into the group itself, so that nothing that it starts can be elsewhere.
     const enterGroups = cgroup.directories.map((path) => `echo $$ > '${path}/cgroup.procs'`).join('; ');
     const child = spawn('/bin/sh', ['-c', `${enterGroups}; exec ${NSPAWN} "$@"`, 'sh', ...seen], {
