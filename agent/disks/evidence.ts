@@ -7,7 +7,6 @@ import type { KernelDevice } from '../ports/sysfs.ts';
 import type { UdevEntry } from '../ports/udev-db.ts';
 import type { ZfsPool } from '../ports/zpool.ts';
 
-export type { FstabLine } from '../ports/config-text.ts';
 export type { HostConfig } from '../ports/host-config.ts';
 export type { PhysicalVolume } from '../ports/lvm.ts';
 export type { GuestConfigFile, Mapping, ProxmoxFiles, StorageSection } from '../ports/proxmox-files.ts';
