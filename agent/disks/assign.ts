@@ -149,6 +149,7 @@ export const createAssign = (ports: AssignPorts) => {
   const requirePlace = async ({ mountPoint }: Wanted): Promise<void> => {
     const occupied = records.assignments().some((one) => one.mountPoint === mountPoint) || (await mounting.isMounted(mountPoint));
     if (occupied) throw taken(mountPoint);
+    await mounting.checkPlace(mountPoint);
   };
 
   const audited = ({ vmid, drive, uuid, mountPoint, fstype, options }: Assignment): Promise<void> =>

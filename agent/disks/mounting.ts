@@ -46,6 +46,11 @@ export const createMounting = ({ mounts, directories, guests, sysfs, run }: Moun
     return directories.protect(point);
   };
 
+  /** Rejects with `DirectoryError` where a drive cannot be mounted; changes nothing. Only while nothing is mounted there. */
+  const checkPlace = async (point: string): Promise<void> => {
+    await directories.check(point);
+  };
+
   /** Rejects with `WrongSource`, after it was unmounted, where a place shows anything but the very file system that is meant. */
   const requireOwn = async (point: string, assignment: Assignment, source: Source): Promise<void> => {
     const why = whyNotMounted(point, source, await seen());
@@ -106,6 +111,7 @@ export const createMounting = ({ mounts, directories, guests, sysfs, run }: Moun
     seen,
     spec,
     isMounted,
+    checkPlace,
     prepareDirectory,
     onHost,
     toGuest,

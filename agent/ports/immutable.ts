@@ -17,11 +17,13 @@ export class DirectoryError extends Error {
 
 /** None of these is to be called while something is mounted there: they would reach the drive. */
 export interface MountDirectories {
+  /** Rejects `DirectoryError` where it could not be made; makes nothing. */
+  check(path: string): Promise<void>;
   /** Mode 0000; one that is there is replaced if it is empty and root's. Rejects `DirectoryError`. What is above must be there. */
   make(path: string): Promise<void>;
   /** Sees to it that nothing can be written into it; false where the file system it lies on cannot promise that. */
   protect(path: string): Promise<boolean>;
-  /** Takes it away, where it is there. */
+  /** Takes it away, where it is there and empty: anything else is not of our making. */
   remove(path: string): Promise<void>;
 }
 
@@ -80,7 +82,7 @@ export const createMountDirectories = (run: RunCommand): MountDirectories => {
 
   const remove = async (path: string): Promise<void> => {
     try {
-      await lstat(path);
+      if ((await readdir(path)).length > 0) return;
     } catch (error) {
       if (isCode(error, 'ENOENT')) return;
       throw error;
@@ -91,17 +93,30 @@ export const createMountDirectories = (run: RunCommand): MountDirectories => {
     await rmdir(path);
   };
 
-  const make = async (path: string): Promise<void> => {
+  /** @returns its mode; null: there is nothing yet */
+  const check = async (path: string): Promise<number | null> => {
     await requireRootsOwn(path);
     try {
-      await mkdir(path, { mode: 0 });
+      return await requireEmptyAndRoots(path);
     } catch (error) {
-      if (!isCode(error, 'EEXIST')) throw error;
-      if ((await requireEmptyAndRoots(path)) === 0) return;
-      await remove(path);
-      await mkdir(path, { mode: 0 });
+      if (isCode(error, 'ENOENT')) return null;
+      throw error;
     }
   };
 
-  return { make, protect, remove };
+  const make = async (path: string): Promise<void> => {
+    const mode = await check(path);
+    if (mode === 0) return;
+    if (mode !== null) await remove(path);
+    await mkdir(path, { mode: 0 });
+  };
+
+  return {
+    check: async (path) => {
+      await check(path);
+    },
+    make,
+    protect,
+    remove,
+  };
 };
