@@ -25,6 +25,8 @@ export const composeGuestDirectories = async ({ config, node, proc, journal }: G
   const { configDir } = config.proxmox;
   /** With a copy of Proxmox's files this is no host of its own: nothing of systemd's or of its locks is touched. */
   const isHost = configDir === PMXCFS;
+  /** With drives that are files, neither: they are gone at the next boot. */
+  const byUnits = (isHost || config.disks.loopDrives.length === 0) && (await systemdRuns());
   const cgroup = createGuestCgroup({ proc });
   const directories = createGuestDirectories({
     mountRoot: config.disks.mountRoot,
@@ -36,12 +38,12 @@ export const composeGuestDirectories = async ({ config, node, proc, journal }: G
     directories: createSharedDirectories({
       run: runCommand,
       proc,
-      unitDir: isHost && (await systemdRuns()) ? '/etc/systemd/system' : null,
+      unitDir: byUnits ? '/etc/systemd/system' : null,
     }),
     machines: createMachineShares({ run: runCommand, node }),
     guests: createGuestMounts({ cgroup, proc, run: runCommand }),
     proc,
     journal,
   });
-  return { directories, isHost };
+  return { directories, isHost, byUnits };
 };

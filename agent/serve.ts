@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import type { Clock } from '#shared/clock';
 import { type AgentConfig, compareConfigs } from './config.ts';
 import { loadRecords } from './disks/records.ts';
-import { createDisks } from './disks/service.ts';
-import { notAsked } from './disks/smart/service.ts';
 import { createEnrolment } from './guests/enrolment.ts';
 import { createGuests } from './guests/service.ts';
 import { loadProblems } from './health/problems.ts';
@@ -30,6 +28,8 @@ import { createThinPools } from './ports/thin-pools.ts';
 import { readTokenFile } from './ports/token-file.ts';
 import { createZpool } from './ports/zpool.ts';
 import { composeBackups } from './serve-backups.ts';
+import { composeDisks } from './serve-disks.ts';
+import type { DriveSources } from './serve-drive-evidence.ts';
 import { composeGuestDirectories } from './serve-guest-drives.ts';
 import { createNodeView } from './storage/node-view.ts';
 import { createGuestStorage } from './storage/service.ts';
@@ -39,6 +39,8 @@ import { VERSION } from './version.ts';
 export interface AgentIo {
   clock?: Clock;
   journal?: Journal;
+  /** Drives of another host than this one. */
+  drives?: DriveSources;
 }
 
 export interface RunningAgent {
@@ -54,7 +56,7 @@ export interface RunningAgent {
 }
 
 export const startAgent = async (config: AgentConfig, io: AgentIo = {}): Promise<RunningAgent> => {
-  const { clock = systemClock, journal = systemJournal } = io;
+  const { clock = systemClock, journal = systemJournal, drives = {} } = io;
   const undo: (() => Promise<unknown> | unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) {
@@ -64,7 +66,7 @@ export const startAgent = async (config: AgentConfig, io: AgentIo = {}): Promise
     }
   };
   try {
-    return await compose(config, { clock, journal }, undo, close);
+    return await compose(config, { clock, journal, drives }, undo, close);
   } catch (error) {
     await close();
     throw error;
@@ -73,7 +75,7 @@ export const startAgent = async (config: AgentConfig, io: AgentIo = {}): Promise
 
 const compose = async (
   config: AgentConfig,
-  { clock, journal }: Required<AgentIo>,
+  { clock, journal, drives }: Required<AgentIo>,
   undo: (() => Promise<unknown> | unknown)[],
   close: () => Promise<void>,
 ): Promise<RunningAgent> => {
@@ -99,8 +101,23 @@ const compose = async (
   const sysfs = createSysfs();
   const view = createNodeView({ clock, proxmox, proc, sysfs });
   const storage = createGuestStorage({ clock, proxmox, view });
-  const pools = { thinPools: createThinPools(runCommand), zpool: createZpool(runCommand) };
-  const metrics = createMetrics({ clock, proc, sysfs, run: runCommand, view, ...pools, smart: notAsked });
+  const problems = await loadProblems({ store, clock, journal });
+  const zpool = createZpool(runCommand);
+  const records = await loadRecords({ store, clock });
+  const { directories, isHost, byUnits } = await composeGuestDirectories({ config, node, proc, journal });
+  const { disks, diskAdmin, ...driving } = await composeDisks({
+    ...{ store, proc, sysfs, zpool, problems, clock, journal, records, directories, byUnits, configDir, sources: drives },
+    settings: () => current.disks,
+    guests: () => guests.enrolled().map(({ vmid }) => vmid),
+    busy: () => backups.running().length > 0,
+    changed: (vmid) => events.disksChanged(vmid),
+  });
+  undo.push(driving.close);
+  const metrics = createMetrics({
+    ...{ clock, proc, sysfs, run: runCommand, view, zpool },
+    thinPools: createThinPools(runCommand),
+    smart: driving.smart.of,
+  });
   undo.push(() => metrics.close());
   const interfaces = () => Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const guests = await createGuests({
@@ -114,10 +131,7 @@ const compose = async (
         reachedAt(address, interfaces()).map((own) => ({ address: own, port, fingerprints: [identity.fingerprint] })),
       ),
   });
-  const records = await loadRecords({ store, clock });
-  const { directories, isHost } = await composeGuestDirectories({ config, node, proc, journal });
   const enrolment = createEnrolment({ guests, directories, assignments: records.assignments, prepares: isHost, journal });
-  const problems = await loadProblems({ store, clock, journal });
   const { backups, archives, duty, ...backing } = composeBackups({
     ...{ store, proxmox, proc, view, problems, clock, journal, hostId: identity.hostId },
     paths: config.proxmox,
@@ -135,7 +149,7 @@ const compose = async (
     key: identity.key,
     certificate: identity.certificate,
     guests,
-    handlers: guestHandlers({ duty, backups, archives, problems, events, disks: createDisks(), metrics, storage, agent }),
+    handlers: guestHandlers({ duty, backups, archives, problems, events, disks, metrics, storage, agent }),
     interfaces,
     clock,
     journal,
@@ -143,11 +157,12 @@ const compose = async (
   undo.push(() => server.close());
   const admin = await createAdminServer({
     runtimeDir: config.runtimeDir,
-    handlers: adminHandlers(guests, { enrolment, duty, backups, archives, problems }),
+    handlers: adminHandlers(guests, { enrolment, duty, backups, archives, problems, disks: diskAdmin }),
     journal,
   });
   undo.push(() => admin.close());
   backing.begin();
+  driving.begin();
   void enrolment.begin();
   journal('notice', 'The agent runs.', { version: VERSION, host_id: identity.hostId, node, fingerprint: identity.fingerprint });
 
@@ -160,7 +175,9 @@ const compose = async (
     adminSocket: admin.path,
     reload: (next) => {
       const changes = compareConfigs(current, next);
-      current = { ...current, backup: next.backup, limits: next.limits };
+      const { filesystems, protect, guests: mayTake } = next.disks;
+      const reread = { ...current.disks, filesystems, protect, guests: mayTake };
+      current = { ...current, backup: next.backup, disks: reread, limits: next.limits };
       return changes;
     },
     close,

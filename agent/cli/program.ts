@@ -10,6 +10,11 @@ import { backupRestoreCommand } from './backup-restore.ts';
 import { backupRunCommand } from './backup-run.ts';
 import { backupVerifyCommand } from './backup-verify.ts';
 import { configCheckCommand } from './config-check.ts';
+import { disksDemoteCommand } from './disks-demote.ts';
+import { disksListCommand } from './disks-list.ts';
+import { disksReleaseCommand } from './disks-release.ts';
+import { disksShowCommand } from './disks-show.ts';
+import { disksSmartCommand } from './disks-smart.ts';
 import { guestEnrollCommand } from './guest-enroll.ts';
 import { guestListCommand } from './guest-list.ts';
 import { guestRemoveCommand } from './guest-remove.ts';
@@ -48,6 +53,15 @@ export const agentProgram = (io: Io): Command =>
         .addCommand(backupVerifyCommand(io))
         .addCommand(backupPruneCommand(io))
         .addCommand(backupRestoreCommand(io)),
+    )
+    .addCommand(
+      new Command('disks')
+        .description('drives: what they are for, whose they are, and how they are; talks to the running agent')
+        .addCommand(disksListCommand(io))
+        .addCommand(disksShowCommand(io))
+        .addCommand(disksDemoteCommand(io))
+        .addCommand(disksReleaseCommand(io))
+        .addCommand(disksSmartCommand(io)),
     )
     .addCommand(problemsCommand(io))
     .addCommand(identityCommand(io));

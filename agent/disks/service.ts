@@ -1,20 +1,82 @@
-/** Drives of the host. This version neither lists nor changes them, and says so. */
+/** The drives of this host for its guests: what they see, and what they may have done. */
 import { FelhomError } from '#shared/errors';
-import type { Disks } from '#shared/wire/disks';
+import type { AssignDisk, AssignedDisk, Disk, Disks, EjectDisk, Ejected } from '#shared/wire/disks';
+import { ageSeconds } from '../collector.ts';
+import type { AgentConfig } from '../config.ts';
+import type { Current } from './current.ts';
+import type { Inventory } from './drive.ts';
+import { type MountedService, mountedNow } from './mounted.ts';
+import type { Claims } from './ownership.ts';
+import type { Records } from './records.ts';
+import { type ListingFacts, listingOf, type MountedFacts } from './view.ts';
 
-const notYet = (deed: string, instead: string): never => {
-  throw new FelhomError('not-supported-yet', `This version of felhom cannot ${deed} yet. ${instead}`);
+export interface DiskPorts {
+  current: Current;
+  records: Pick<Records, 'assignments'>;
+  settings: () => Pick<AgentConfig['disks'], 'filesystems'>;
+  claims: () => Claims;
+  mounted: MountedService;
+  classOf: ListingFacts['classOf'];
+  healthOf: ListingFacts['healthOf'];
+  /** Why nothing on any drive is changed; empty where it may be. */
+  writesOff: () => string;
+  assign: (vmid: number, body: AssignDisk) => Promise<AssignedDisk>;
+  eject: (vmid: number, body: EjectDisk) => Promise<Ejected>;
+}
+
+export const createDisks = (ports: DiskPorts) => {
+  const { current, records, settings, claims, mounted, writesOff } = ports;
+
+  const listing = (
+    vmid: number,
+    inventory: Inventory,
+    facts: ReadonlyMap<string, MountedFacts>,
+  ): { disks: Disk[]; reason: string } => {
+    const assignments = records.assignments();
+    const now = mountedNow(assignments, current.last()?.evidence.mounts);
+    return listingOf({
+      ...{ vmid, inventory, assignments, claims: claims(), writesOff: writesOff() },
+      mounted: new Map([...facts].filter(([point]) => now.has(point))),
+      filesystems: settings().filesystems,
+      ...{ classOf: ports.classOf, healthOf: ports.healthOf },
+    });
+  };
+
+  const ownOf = (vmid: number) => records.assignments().filter((assignment) => assignment.vmid === vmid);
+
+  const list = async (vmid: number): Promise<Disks> => {
+    const [{ inventory, ageMs }, facts] = await Promise.all([current.inventory(), mounted.facts(ownOf(vmid))]);
+    return { vmid, ...listing(vmid, inventory, facts), age_seconds: ageSeconds(ageMs) };
+  };
+
+  /** Without asking anybody anything. */
+  const glance = (vmid: number, inventory: Inventory): readonly Disk[] => {
+    const nothing: MountedFacts = { guestPath: '', filling: null };
+    return listing(vmid, inventory, new Map(ownOf(vmid).map(({ mountPoint }) => [mountPoint, nothing]))).disks;
+  };
+
+  /** Who listens is told of what was done by a look that comes at once. */
+  const told = async <T>(deed: Promise<T>): Promise<T> => {
+    try {
+      return await deed;
+    } finally {
+      current.changed();
+      current.inventory().catch(() => undefined);
+      mounted.forget(records.assignments());
+    }
+  };
+
+  return {
+    list,
+    glance,
+    assign: (vmid: number, body: AssignDisk): Promise<AssignedDisk> => told(ports.assign(vmid, body)),
+    eject: (vmid: number, body: EjectDisk): Promise<Ejected> => told(ports.eject(vmid, body)),
+    format: (): never => {
+      throw new FelhomError(
+        'not-supported-yet',
+        'This version of felhom cannot format a drive yet. Nothing was erased. Please ask your operator to prepare the drive.',
+      );
+    },
+  };
 };
-
-export const createDisks = () => ({
-  list: (vmid: number): Disks => ({
-    vmid,
-    disks: [],
-    reason:
-      'This version of felhom does not list drives yet: the list is empty because nobody looked, not because there are none.',
-  }),
-  assign: (): never => notYet('connect a drive', 'Nothing was changed. Please ask your operator to connect it for you.'),
-  eject: (): never => notYet('eject a drive', 'The drive is still in use: do not unplug it. Please ask your operator.'),
-  format: (): never => notYet('format a drive', 'Nothing was erased. Please ask your operator to prepare the drive.'),
-});
 export type DiskService = ReturnType<typeof createDisks>;

@@ -4,6 +4,7 @@ import type { Archives, ArchivesQuery } from '#shared/wire/archives';
 import type { BackupStarted, BackupStatus, StatusQuery } from '#shared/wire/backups';
 import type { Job } from '../backups/jobs.ts';
 import { startedView } from '../backups/view.ts';
+import type { DiskAdmin } from '../disks/admin.ts';
 import type { DutyOverview } from '../duty/overview.ts';
 import { overviewView } from '../duty/view.ts';
 import type { Enrolment } from '../guests/enrolment.ts';
@@ -32,6 +33,7 @@ export interface AdminServices {
     restoreAdvice(volid: string): Promise<RestoreAdvice>;
   };
   problems: { list(): Problem[] };
+  disks: DiskAdmin;
 }
 
 export const adminHandlers = (guests: Guests, services: AdminServices): AdminHandlers => ({
@@ -52,4 +54,8 @@ export const adminHandlers = (guests: Guests, services: AdminServices): AdminHan
   pruneBackups: ({ body }) => services.archives.prune(body.vmid, { dryRun: body.dry_run }),
   restoreAdvice: ({ query }) => services.archives.restoreAdvice(query.volid),
   listProblems: () => ({ problems: services.problems.list().map(problemView) }),
+  listDrives: () => services.disks.list(),
+  showDrive: ({ query }) => services.disks.show(query.drive),
+  demoteDrive: ({ body }) => services.disks.demote(body.drive),
+  releaseDrive: ({ body }) => services.disks.release(body.drive),
 });

@@ -27,6 +27,7 @@ interface Listener {
 export type EventHub = ReturnType<typeof createEventHub>;
 
 const seesBackups = ({ scopes }: Caller): boolean => scopes.includes('backup');
+const seesDrives = ({ scopes }: Caller): boolean => scopes.includes('disks:read');
 
 /** A revision is for the long poll: events tell the news themselves. */
 const withoutRevision = ({ revision: _, ...job }: BackupStatus) => job;
@@ -38,13 +39,16 @@ const subjectOf = ({ event, data }: GuestEvent & NamedEvent): string =>
 export const createEventHub = ({ backups, problems }: EventSources) => {
   const listeners = new Set<Listener>();
 
-  const tellOwner = (vmid: number, event: GuestEvent): void => {
-    for (const { guest, tell } of listeners) if (guest.vmid === vmid && seesBackups(guest)) tell(event);
+  const tellGuest = (vmid: number, may: (guest: Caller) => boolean, event: GuestEvent): void => {
+    for (const { guest, tell } of listeners) if (guest.vmid === vmid && may(guest)) tell(event);
   };
 
-  backups.onChange((job) => tellOwner(job.vmid, { event: 'job', data: withoutRevision(statusView(job.vmid, job, '')) }));
+  backups.onChange((job) =>
+    tellGuest(job.vmid, seesBackups, { event: 'job', data: withoutRevision(statusView(job.vmid, job, '')) }),
+  );
 
-  const archivesChanged = (vmid: number): void => tellOwner(vmid, { event: 'archives', data: { vmid } });
+  const archivesChanged = (vmid: number): void => tellGuest(vmid, seesBackups, { event: 'archives', data: { vmid } });
+  const disksChanged = (vmid: number): void => tellGuest(vmid, seesDrives, { event: 'disks', data: { vmid } });
 
   problems.onChange(({ kind, problem }) => {
     const event: GuestEvent = { event: 'problem', data: { change: kind, problem: problemView(problem) } };
@@ -72,7 +76,7 @@ export const createEventHub = ({ backups, problems }: EventSources) => {
     }
   };
 
-  return { follow, archivesChanged };
+  return { follow, archivesChanged, disksChanged };
 };
 
 const aborted = (signal: AbortSignal): Promise<void> =>

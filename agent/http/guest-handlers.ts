@@ -33,7 +33,7 @@ export interface GuestServices {
   archives: { list(vmid: number, query: ArchivesQuery): Promise<Archives> };
   problems: { list(vmid: number): Problem[] };
   events: Pick<EventHub, 'follow'>;
-  disks: DiskService;
+  disks: Pick<DiskService, 'list' | 'assign' | 'eject' | 'format'>;
   metrics: Pick<Metrics, 'read'>;
   storage: GuestStorageService;
   /** The part of an identity that is the same for every guest. */
@@ -56,8 +56,8 @@ export const guestHandlers = (services: GuestServices): GuestHandlers => {
     getBackups: ({ guest, query }) => archives.list(guest.vmid, query),
     getCoverage: ({ guest }) => storage.coverage(guest.vmid),
     listDisks: ({ guest }) => disks.list(guest.vmid),
-    assignDisk: () => disks.assign(),
-    ejectDisk: () => disks.eject(),
+    assignDisk: ({ guest, body }) => disks.assign(guest.vmid, body),
+    ejectDisk: ({ guest, body }) => disks.eject(guest.vmid, body),
     formatDisk: () => disks.format(),
     getHostMetrics: ({ guest }) => metrics.read(guest.vmid),
     getProblems: ({ guest }) => ({ vmid: guest.vmid, problems: problems.list(guest.vmid).map(problemView) }),

@@ -69,6 +69,7 @@ beforeEach(async () => {
     backups: { status: unused, cancel: unused },
     archives: { list: unused, protect: unused, verify: unused, verifyState: unused, prune: unused, restoreAdvice: unused },
     problems: { list: () => [] },
+    disks: { list: unused, show: unused, demote: unused, release: unused },
   };
   const registry = {
     list: () => ({

@@ -4,7 +4,6 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { createDisks } from '#agent/disks/service';
 import { createGuests, type Guests } from '#agent/guests/service';
 import { guestHandlers } from '#agent/http/guest-handlers';
 import type { GuestHandlers } from '#agent/http/routes';
@@ -74,6 +73,10 @@ const unused = (): never => {
   throw new FelhomError('not-known', 'This test has no such service.');
 };
 
+const notYet = (): never => {
+  throw new FelhomError('not-supported-yet', 'This test has no drives.');
+};
+
 export const startTestAgent = async ({
   clock = systemClock,
   limits = { requestsPerSecond: 100_000, streams: 4 },
@@ -107,7 +110,7 @@ export const startTestAgent = async ({
   };
   const handlers = guestHandlers({
     agent,
-    disks: createDisks(),
+    disks: { list: unused, assign: unused, eject: unused, format: notYet },
     duty: { due: unused, start: unused },
     backups: { status: unused, reportHeld: unused },
     archives: { list: unused },

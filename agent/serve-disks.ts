@@ -1,0 +1,150 @@
+/** The part of the composition that looks after drives: what there is, whose it is, and what may be done to it. */
+import { type Clock, repeat, waitAtMost } from '#shared/clock';
+import { int } from '#shared/int';
+import type { AdminDrive } from '#shared/wire/admin-disks';
+import { ageSeconds } from './collector.ts';
+import type { AgentConfig } from './config.ts';
+import { createDiskAdmin } from './disks/admin.ts';
+import { createClaims } from './disks/claims.ts';
+import type { Drive } from './disks/drive.ts';
+import type { GuestDirectories } from './disks/in-guest.ts';
+import { createInUse } from './disks/in-use.ts';
+import { createMounted } from './disks/mounted.ts';
+import type { Records } from './disks/records.ts';
+import { createSelfTest } from './disks/self-test.ts';
+import { createDisks } from './disks/service.ts';
+import type { SmartState } from './disks/smart/service.ts';
+import { createWatch } from './disks/watch.ts';
+import { createWritesOff } from './disks/writes-off.ts';
+import type { Problems } from './health/problems.ts';
+import { parseStatfs, STATFS_ARGS } from './metrics/disk.ts';
+import { readBootId } from './ports/boot-id.ts';
+import { runCommand } from './ports/command.ts';
+import { createDriveCheck } from './ports/drive-check.ts';
+import { createGuestOfProcess } from './ports/guest-of-process.ts';
+import type { Journal } from './ports/journal.ts';
+import type { Proc } from './ports/proc.ts';
+import type { Store } from './ports/store.ts';
+import type { Sysfs } from './ports/sysfs.ts';
+import { createUdevDb } from './ports/udev-db.ts';
+import type { Zpool } from './ports/zpool.ts';
+import { composeDriveDeeds } from './serve-drive-deeds.ts';
+import { composeDriveEvidence, type DriveSources } from './serve-drive-evidence.ts';
+import { classOfPath } from './storage/class.ts';
+
+export interface DiskParts {
+  store: Store;
+  proc: Proc;
+  sysfs: Sysfs;
+  zpool: Zpool;
+  problems: Problems;
+  clock: Clock;
+  journal: Journal;
+  records: Records;
+  /** Where drives show in guests. */
+  directories: GuestDirectories;
+  /** Mounts are systemd's, not the agent's own. */
+  byUnits: boolean;
+  configDir: string;
+  settings: () => AgentConfig['disks'];
+  /** The enrolled guests. */
+  guests: () => readonly number[];
+  /** A backup runs. */
+  busy: () => boolean;
+  /** This guest sees something else of the drives than before. */
+  changed: (vmid: number) => void;
+  sources: DriveSources;
+}
+
+/** So that what was plugged in or pulled out is noticed though nobody asks. */
+const TICK_MS = 30_000;
+/** What is being done to a drive may take longer than a stop; it is seen to at the next start. */
+const CLOSE_MS = 5_000;
+
+const healthView = ({
+  ageMs,
+  standby,
+  power_on_hours,
+  temperature_c,
+  percentage_used,
+  ...state
+}: SmartState): AdminDrive['smart'] => ({
+  ...{ ...state, standby, power_on_hours: int(power_on_hours), age_seconds: ageSeconds(ageMs) },
+  ...{ temperature_c: int(temperature_c), percentage_used: int(percentage_used) },
+});
+
+const classOf = ({ name, device }: Drive) =>
+  classOfPath({ devices: [device], mounts: [], btrfsMembers: [], links: {} }, `/dev/${name}`);
+
+export const composeDisks = async (parts: DiskParts) => {
+  const { proc, sysfs, zpool, problems, clock, journal, settings, guests, records } = parts;
+  const { udevDir, loopDrives } = settings();
+  const udev = createUdevDb(udevDir);
+  const check = createDriveCheck({ clock });
+  const guestOf = createGuestOfProcess();
+  const { gather, current, smart, blank } = composeDriveEvidence({
+    ...parts,
+    ...{ udev, check, bootId: await readBootId() },
+    onLook: ({ inventory }) => watch.saw(inventory),
+  });
+
+  const selfTest = createSelfTest({ clock, run: runCommand, proc, sysfs, udev, zpool, pid: process.pid, loopDrives });
+  const writesOff = createWritesOff({ clock, selfTest, problems });
+  const claims = createClaims({ current, settings, enrolled: guests });
+  const inUse = createInUse({ check, gather, assignments: records.assignments, guestOf });
+  const deeds = composeDriveDeeds({
+    ...parts,
+    ...{ check, guestOf, inUse, current, claims, writesOff: writesOff.why },
+  });
+  const mounted = createMounted({
+    clock,
+    shown: parts.directories.shown,
+    filling: async (point) => parseStatfs(await runCommand('stat', [...STATFS_ARGS, point])),
+  });
+  const shared = {
+    current,
+    records,
+    claims,
+    classOf,
+    healthOf: ({ name }: Drive) => healthView(smart.of(name)),
+    writesOff: writesOff.why,
+  };
+  const disks = createDisks({ ...shared, settings, mounted, assign: deeds.assign, eject: deeds.eject });
+  const diskAdmin = createDiskAdmin({
+    ...shared,
+    holders: (drive) => inUse.holders(drive),
+    blankStateOf: ({ name, device }) => blank.states([device]).get(name),
+  });
+  const watch = createWatch({ clock, problems, guests, listing: disks.glance, changed: parts.changed });
+
+  const closing = new AbortController();
+  let ticking: Promise<void> = Promise.resolve();
+
+  /** Each part by itself: one that fails does not keep the others from their turn. */
+  const tick = async (): Promise<void> => {
+    const steps: [string, () => Promise<unknown>][] = [
+      ['look at the drives', current.inventory],
+      ['test what the agent sees', writesOff.tick],
+      ['keep drives mounted as they are assigned', deeds.reconcile.tick],
+      ['keep copies of guests from drives that are not theirs', parts.directories.guard],
+    ];
+    for (const [what, step] of steps) {
+      if (closing.signal.aborted) return;
+      await step().catch((error: unknown) => journal('warning', `The agent could not ${what}.`, { cause: String(error) }));
+    }
+  };
+
+  return {
+    disks,
+    diskAdmin,
+    smart,
+    begin: (): void => {
+      ticking = repeat(clock, TICK_MS, tick, closing.signal);
+    },
+    close: async (): Promise<void> => {
+      closing.abort();
+      blank.close();
+      await waitAtMost(clock, CLOSE_MS, ticking);
+    },
+  };
+};

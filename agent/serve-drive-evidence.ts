@@ -1,0 +1,150 @@
+/** The part of the composition that finds out about drives: sources, probes, health, proofs of blankness, and the inventory from all of them. */
+import type { Clock } from '#shared/clock';
+import type { AgentConfig } from './config.ts';
+import { type BlankProofs, createBlankProofs } from './disks/blank-proof.ts';
+import { type Current, createCurrent, type Look } from './disks/current.ts';
+import type { DriveRecord, Inventory } from './disks/drive.ts';
+import type { Evidence } from './disks/evidence.ts';
+import { createGather, type Gathered } from './disks/gather.ts';
+import { inventoryOf } from './disks/inventory.ts';
+import { isDriveDevice } from './disks/kinds.ts';
+import { createMayLook } from './disks/may-look.ts';
+import { createProbes, type Probes } from './disks/probes.ts';
+import type { Records } from './disks/records.ts';
+import { seenMounts } from './disks/seen-mounts.ts';
+import { createSmart, type Smart } from './disks/smart/service.ts';
+import type { Problems } from './health/problems.ts';
+import { createBlockCounters } from './ports/block-counters.ts';
+import { runCommand, runForOutcome } from './ports/command.ts';
+import type { DriveCheck } from './ports/drive-check.ts';
+import { createHostFiles } from './ports/host-config.ts';
+import type { Journal } from './ports/journal.ts';
+import { createLvm } from './ports/lvm.ts';
+import { createProbe } from './ports/probe.ts';
+import type { Proc } from './ports/proc.ts';
+import { createProxmoxFiles } from './ports/proxmox-files.ts';
+import { createSmartctl, type Smartctl } from './ports/smartctl.ts';
+import type { Store } from './ports/store.ts';
+import type { KernelDevice, Sysfs } from './ports/sysfs.ts';
+import type { UdevDb } from './ports/udev-db.ts';
+import type { Zpool } from './ports/zpool.ts';
+
+/** What is found out about drives in another way than from this host: a test's or the bench's own host. */
+export interface DriveSources {
+  gather?: () => Promise<Gathered>;
+  probes?: Pick<Probes, 'read' | 'again' | 'last'>;
+  smartctl?: Smartctl;
+}
+
+export interface EvidenceParts {
+  store: Store;
+  proc: Proc;
+  sysfs: Sysfs;
+  udev: UdevDb;
+  zpool: Zpool;
+  check: DriveCheck;
+  records: Records;
+  problems: Problems;
+  clock: Clock;
+  journal: Journal;
+  configDir: string;
+  bootId: string;
+  settings: () => AgentConfig['disks'];
+  /** A backup runs: what only reads for its own sake waits. */
+  busy: () => boolean;
+  onLook: (look: Look) => void;
+  sources: DriveSources;
+}
+
+export interface DriveEvidence {
+  gather: () => Promise<Gathered>;
+  current: Current;
+  smart: Smart;
+  blank: BlankProofs;
+}
+
+const asKnown = async <T>(work: Promise<T>): Promise<{ known: true; value: T } | { known: false; why: string }> => {
+  try {
+    return { known: true, value: await work };
+  } catch (error) {
+    return { known: false, why: error instanceof Error ? error.message : String(error) };
+  }
+};
+
+export const composeDriveEvidence = (parts: EvidenceParts): DriveEvidence => {
+  const { store, proc, sysfs, udev, zpool, check, records, problems, clock, journal, settings, bootId, sources } = parts;
+  const { loopDrives } = settings();
+  const drivesOf = (devices: readonly KernelDevice[]) => devices.filter((device) => isDriveDevice(device, loopDrives));
+
+  /** Of the drive that this device was when it was last looked at. */
+  const recordOf = ({ name, diskseq }: KernelDevice): DriveRecord | null =>
+    current.last()?.inventory.drives.find((drive) => drive.name === name && drive.device.diskseq === diskseq)?.record ?? null;
+
+  const smart = createSmart({
+    ...{ clock, problems, bootId },
+    smartctl: sources.smartctl ?? createSmartctl(runCommand),
+    kept: (device) => records.smart().get(recordOf(device)?.id ?? 0) ?? null,
+    keep: async (device, text) => {
+      const record = recordOf(device);
+      if (record !== null) await records.saveSmart(record.id, text);
+    },
+  });
+  const isAsleep = smart.isAsleep;
+
+  const conclude = (evidence: Evidence): Inventory => {
+    const { protect, mountRoot } = settings();
+    const devices = evidence.kernel.known ? drivesOf(evidence.kernel.value) : [];
+    return inventoryOf(evidence, {
+      ...{ records: records.drives(), assignments: records.assignments(), protect, loopDrives, mountRoot },
+      blank: blank.states(devices),
+    });
+  };
+
+  const { gather } = createGather(
+    {
+      ...{ clock, sysfs, udev, proc, zpool, isAsleep },
+      lvm: createLvm(runCommand),
+      hostFiles: createHostFiles({ clock }),
+      proxmoxFiles: createProxmoxFiles(parts.configDir),
+    },
+    { loopDrives },
+  );
+  const ask = sources.gather ?? gather;
+
+  const counters = createBlockCounters();
+  const looks = createMayLook({ last: (name) => probes.last(name), conclude });
+  const probes =
+    sources.probes ??
+    createProbes({
+      ...{ clock, counters, check, isAsleep },
+      device: createProbe(runForOutcome),
+      mounts: () => asKnown(seenMounts(proc)),
+      mayLook: looks.mayLook,
+    });
+
+  const blank = createBlankProofs({
+    ...{ clock, journal, store, check, counters, isAsleep },
+    bootId: async () => bootId,
+    isClean: (name) => {
+      const probe = probes.last(name);
+      return probe?.known === true && probe.value.clean;
+    },
+    busy: parts.busy,
+  });
+
+  const current = createCurrent({
+    ...{ clock, journal, records, drivesOf, probes, conclude },
+    gather: async () => {
+      const gathered = await ask();
+      looks.gathered(gathered);
+      return gathered;
+    },
+    onLook: (look) => {
+      blank.tick(look.inventory);
+      void smart.tick(look.inventory.drives.map(({ device }) => device));
+      parts.onLook(look);
+    },
+  });
+
+  return { gather: ask, current, smart, blank };
+};

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { createWritesOff } from '#agent/disks/writes-off';
+import type { NewProblem } from '#agent/health/problems';
+import { fakeClock } from '../fake-clock.ts';
+
+const setup = () => {
+  const { clock, advance } = fakeClock();
+  let answer = '';
+  let runs = 0;
+  const open = new Map<string, NewProblem>();
+  const writesOff = createWritesOff({
+    clock,
+    selfTest: {
+      run: async () => {
+        runs += 1;
+        return answer;
+      },
+    },
+    problems: {
+      raise: (problem) => void open.set(problem.code, problem),
+      clear: (code) => void open.delete(code),
+    },
+  });
+  const says = (text: string) => {
+    answer = text;
+  };
+  return { writesOff, open, says, advance, runs: () => runs };
+};
+
+test('until it was found out that all is seen, nothing is done', async () => {
+  const { writesOff } = setup();
+  expect(writesOff.why()).toMatch(/only just started/);
+  await writesOff.tick();
+  expect(writesOff.why()).toBe('');
+});
+
+test('while something is missing it looks again each time; a problem at the second', async () => {
+  const { writesOff, open, says, runs } = setup();
+  says('The agent cannot see the swap space; so it does nothing to drives.');
+  await writesOff.tick();
+  expect([writesOff.why(), open.size]).toEqual(['The agent cannot see the swap space; so it does nothing to drives.', 0]);
+  await writesOff.tick();
+  expect(open.get('drive-writes-off')).toMatchObject({ vmid: null, evidence: expect.stringContaining('swap space') });
+  says('');
+  await writesOff.tick();
+  expect([writesOff.why(), open.size, runs()]).toEqual(['', 0, 3]);
+});
+
+test('what was fine is looked at again now and then', async () => {
+  const { writesOff, says, advance, runs } = setup();
+  await writesOff.tick();
+  says('gone');
+  await advance(599_999);
+  await writesOff.tick();
+  expect([writesOff.why(), runs()]).toEqual(['', 1]);
+  await advance(1);
+  await writesOff.tick();
+  expect([writesOff.why(), runs()]).toEqual(['gone', 2]);
+});
