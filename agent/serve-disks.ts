@@ -56,8 +56,10 @@ export interface DiskParts {
   sources: DriveSources;
 }
 
-/** So that what was plugged in or pulled out is noticed though nobody asks. */
-const TICK_MS = 30_000;
+/** So that a drive that comes back is mounted again though nobody asks. */
+const TICK_MS = 10_000;
+/** While nothing is mounted for anybody, what was plugged in or pulled out may be noticed a little later. */
+const IDLE_TICKS = 3;
 /** What is being done to a drive may take longer than a stop; it is seen to at the next start. */
 const CLOSE_MS = 5_000;
 
@@ -119,13 +121,16 @@ export const composeDisks = async (parts: DiskParts) => {
 
   const closing = new AbortController();
   let ticking: Promise<void> = Promise.resolve();
+  let ticks = 0;
 
   /** Each part by itself: one that fails does not keep the others from their turn. */
   const tick = async (): Promise<void> => {
+    ticks += 1;
+    if (records.assignments().length === 0 && ticks % IDLE_TICKS !== 1) return;
     const steps: [string, () => Promise<unknown>][] = [
-      ['look at the drives', current.inventory],
       ['test what the agent sees', writesOff.tick],
-      ['keep drives mounted as they are assigned', deeds.reconcile.tick],
+      ['look at the drives', current.inventory],
+      ['keep drives mounted as they are assigned', deeds.tick],
       ['keep copies of guests from drives that are not theirs', parts.directories.guard],
     ];
     for (const [what, step] of steps) {
