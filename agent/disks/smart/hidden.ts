@@ -6,7 +6,6 @@ import { documentIn, listAt, textAt } from './document.ts';
 
 /** The type reaches an argument list, so it must look like one. */
 const TYPE = /^[a-z0-9+]{2,24},[0-9/]{1,16}$/;
-const BUS = /^\/dev\/bus\/\d{1,5}$/;
 
 /**
  * Those on the SCSI host that the device is on, which is the controller's: `/dev/bus/0` is host 0. Which of them the device is made
@@ -16,5 +15,5 @@ export const hiddenBehind = ({ path }: Pick<KernelDevice, 'path'>, scan: string)
   const hosts = new Set([...path.matchAll(/\/host(\d+)\//g)].map(([, host]) => `/dev/bus/${host}`));
   return listAt(documentIn(scan), 'devices')
     .map((device) => ({ path: textAt(device, 'name'), type: textAt(device, 'type') }))
-    .filter((target) => TYPE.test(target.type) && BUS.test(target.path) && hosts.has(target.path));
+    .filter((target) => TYPE.test(target.type) && hosts.has(target.path));
 };

@@ -276,6 +276,14 @@ describe('what replaces what', () => {
     expect(kept.get('S1')).toBe(before);
   });
 
+  test('figures without a verdict stay when the next answer is empty', async () => {
+    const { smart, advance } = replies(said(JSON.stringify({ temperature: { current: 44 } })), said('{}'));
+    await smart.tick([drive()]);
+    await advance(2 * HOUR);
+    await smart.tick([drive()]);
+    expect(smart.of('sda')).toMatchObject({ health: 'UNKNOWN', temperature_c: 44, ageMs: 2 * HOUR });
+  });
+
   test('a good one does', async () => {
     const { smart, advance, kept } = replies(said(FAILING), said(HEALTHY));
     await smart.tick([drive()]);
@@ -529,6 +537,22 @@ describe('the problem', () => {
     await start().tick([drive()]);
     expect(problems).not.toContain('cleared');
     expect(problems.at(-1)).toMatchObject({ code: 'drive-failing' });
+  });
+
+  test('of an earlier run is not cleared before every drive was asked', async () => {
+    let answer = (): void => undefined;
+    const { smart, problems } = host(
+      () =>
+        new Promise((resolve) => {
+          answer = () => resolve(said(HEALTHY));
+        }),
+    );
+    const tick = smart.tick([drive()]);
+    await settle();
+    expect(problems).toEqual([]);
+    answer();
+    await tick;
+    expect(problems).toEqual(['cleared']);
   });
 
   test('goes with the drive that was pulled out', async () => {
