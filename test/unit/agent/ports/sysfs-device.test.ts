@@ -39,6 +39,7 @@ test('a SATA drive: what it is, where it is, how large, what stands on it', asyn
     'device/wwid': 'naa.50014ee2b1234567\n',
     'device/vpd_pg80': page('     WD-WCC4E1234567'),
     'device/power/runtime_status': 'suspended\n',
+    'sda-of-something-else/x': '',
     'sda1/dev': '8:1\n',
     'sda1/size': '2048\n',
     'sda1/start': '34\n',
