@@ -140,6 +140,8 @@ const contentProperties = (found: Record<string, string>): [string, string][] =>
     ['ID_PART_TABLE_TYPE', found.PTTYPE],
     ['ID_PART_TABLE_UUID', found.PTUUID],
     ['ID_PART_ENTRY_UUID', found.PART_ENTRY_UUID],
+    ['ID_PART_ENTRY_TYPE', found.PART_ENTRY_TYPE],
+    ['ID_PART_ENTRY_NAME', found.PART_ENTRY_NAME],
   ].filter((entry): entry is [string, string] => entry[1] !== undefined);
 
 const hardwareProperties = ({ name, model = name, serial = '', wwn = '', bus = 'ata' }: DriveSpec): [string, string][] => [
@@ -207,6 +209,9 @@ const detachLoop = async (device: string, file: string): Promise<void> => {
   }
 };
 
+/** What partx(8) says of a table without any. */
+const NO_PARTITION = /range <1:0>/;
+
 const PREFIX = 'felhom-lab-';
 const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
@@ -230,6 +235,8 @@ const clear = async (dir: string): Promise<void> => {
   for (const { name } of own) await attempt(unmountAll(({ source }) => isOf(`/dev/${name}`, source)));
   await attempt(unmountAll(({ point }) => point.startsWith(`${dir}/`)));
   for (const { name, file } of own) await attempt(detachLoop(`/dev/${name}`, file));
+  // Directories below mount points are made so that nothing can be written into them.
+  await attempt(outcome('chattr', '-R', '-f', '-i', dir));
   await attempt(rm(dir, { recursive: true, force: true }));
   if (failed.length > 0) throw new AggregateError(failed, `the lab in ${dir} could not be cleared`);
 };
@@ -286,7 +293,8 @@ export const createLab = async (dir: string, steps: (() => unknown)[]): Promise<
     partition: async (drive, script) => {
       await withInput('sfdisk', ['-q', '--no-reread', '--no-tell-kernel', '--wipe', 'always', drive.device], script);
       // The kernel here reads no partition tables of loops by itself.
-      await run('partx', '-u', drive.device);
+      const { exit, stderr } = await outcome('partx', '-u', drive.device);
+      if (exit !== 0 && !NO_PARTITION.test(stderr)) throw new Error(`partx: ${stderr}`);
       await settle(drive);
       return (await partitionsOf(drive.name)).map((part) => `/dev/${part}`);
     },
