@@ -47,7 +47,7 @@ export interface Watch {
 
 export interface Running {
   ended: Promise<Ending>;
-  /** Resolves when the process is really gone: one that hangs in the kernel outlives its end here. */
+  /** Resolves when it is really gone with all that it started: what hangs in the kernel outlives its end here. */
   gone: Promise<void>;
 }
 
@@ -69,15 +69,34 @@ const kill = (child: ChildProcess): void => {
   }
 };
 
+/** Of a process group whose first process has ended: others may be left, which nobody here is told of. kill(2), signal 0. */
+const isGroupThere = (leader: number): boolean => {
+  try {
+    process.kill(-leader, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const GROUP_POLL_MS = 1_000;
+
+const untilGone = (child: ChildProcess, clock: Clock): Promise<void> =>
+  new Promise((resolve) => {
+    const look = (): void => {
+      if (child.pid === undefined || !isGroupThere(child.pid)) resolve();
+      else clock.after(GROUP_POLL_MS, look);
+    };
+    child.once('exit', look);
+    child.once('error', () => child.pid === undefined && resolve());
+  });
+
 /** Starts it, in a process group of its own. Never rejects. */
 export const startProgram = (command: readonly string[], { clock, stallMs, signal, onLine }: Watch): Running => {
   if (signal?.aborted) return { ended: Promise.resolve({ how: 'stopped', words: 'before it began' }), gone: Promise.resolve() };
   const [path = '', ...args] = command;
   const child = spawn(path, args, { cwd: '/', env: { LC_ALL: 'C' }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const gone = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => child.pid === undefined && resolve());
-  });
+  const gone = untilGone(child, clock);
   const ended = new Promise<Ending>((resolve) => {
     let line = '';
     let said = '';

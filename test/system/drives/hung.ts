@@ -75,8 +75,12 @@ const replyTo = (content: Buffer, opcode: number, node: bigint, body: Buffer): B
       attributes(node, node === ROOT ? 0 : content.length).copy(out, 16);
       return out;
     }
-    case OP.open:
-      return Buffer.alloc(16);
+    case OP.open: {
+      // FOPEN_DIRECT_IO: the kernel keeps nothing of it, so that every read comes here.
+      const out = Buffer.alloc(16);
+      out.writeUInt32LE(1, 8);
+      return out;
+    }
     case OP.read: {
       const at = Number(body.readBigUInt64LE(8));
       return content.subarray(at, at + body.readUInt32LE(16));
