@@ -62,6 +62,8 @@ const ask = (program: string, args: readonly string[]): Promise<Output> =>
     });
   });
 
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 const cgroupMounts = (): string[] =>
   parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'))
     .filter(({ fstype }) => fstype === 'cgroup' || fstype === 'cgroup2')
@@ -82,9 +84,24 @@ const removeGroups = (path: string): void => {
   rmdirSync(path);
 };
 
-/** To be called when the last container has stopped. */
-export const leaveNoGroups = (): void => {
-  for (const point of cgroupMounts()) removeGroups(join(point, GROUP));
+/** This run's, and those of runs that were killed, whose containers ended with them. */
+const groupsToLeave = (point: string): string[] =>
+  readdirSync(point).filter((name) => {
+    const [, pid] = /^felhom-lxc-(\d+)$/.exec(name) ?? [];
+    return name === GROUP || (pid !== undefined && !existsSync(`/proc/${pid}`));
+  });
+
+/** To be called when the last container has stopped. LXC's own process ends a little later than it says so. */
+export const leaveNoGroups = async (): Promise<void> => {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      for (const point of cgroupMounts()) for (const name of groupsToLeave(point)) removeGroups(join(point, name));
+      return;
+    } catch (error) {
+      if (tries > 200) throw error;
+      await pause(20);
+    }
+  }
 };
 
 /** The raw keys of what is in force, as LXC's own file has them. */
@@ -105,6 +122,7 @@ const lxcConfig = (vmid: number, root: string, config: string): string => {
     'lxc.apparmor.profile = unconfined',
     'lxc.mount.auto = proc:mixed sys:ro',
     'lxc.net.0.type = empty',
+    'lxc.console.path = none',
     `lxc.cgroup.dir.container = ${GROUP}/${vmid}`,
     'lxc.cgroup.dir.container.inner = ns',
     `lxc.cgroup.dir.monitor = ${GROUP}/monitor-${vmid}`,
@@ -128,8 +146,6 @@ const ownedBy = (path: string, uid: number): void => {
   for (const name of ['', ...readdirSync(path)]) if (!/^(s?bin|lib(64)?)$/.test(name)) chownSync(join(path, name), uid, uid);
 };
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 export const makeContainer = ({ dir, config, vmid }: ContainerPlace): Container => {
   const lxcPath = join(dir, 'lxc');
   const own = join(lxcPath, String(vmid));
@@ -138,21 +154,29 @@ export const makeContainer = ({ dir, config, vmid }: ContainerPlace): Container 
   const named = ['-P', lxcPath, '-n', String(vmid)];
   const attach = (argv: readonly string[]): string[] => [...named, '--clear-env', '-v', 'PATH=/usr/bin:/usr/sbin', '--', ...argv];
 
+  let monitor: { ended: Promise<null> } | null = null;
+
   const start = async (): Promise<void> => {
     const text = readFileSync(config, 'utf8');
     ownedBy(root, mappedRootOf({ type: 'lxc', text })?.uid ?? 0);
     writeFileSync(join(own, 'config'), lxcConfig(vmid, root, text));
     const log = join(own, 'log');
-    const { code } = await ask('/usr/bin/lxc-start', [...named, '-d', '-o', log, '-l', 'INFO']);
-    if (code !== 0) throw new Error(`container ${vmid} did not start: ${readFileSync(log, 'utf8').slice(-3000)}`);
+    const options = [...named, '--foreground', '-o', log, '-l', 'INFO'];
+    // Ends with this process: LXC's own is killed, and the container with it.
+    const child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', '/usr/bin/lxc-start', ...options], {
+      env: ENV,
+      stdio: 'ignore',
+    });
+    monitor = { ended: new Promise((resolve) => child.once('exit', () => resolve(null))) };
+    const waiting = ask('/usr/bin/lxc-wait', [...named, '-s', 'RUNNING', '-t', '15']);
+    if ((await Promise.race([waiting, monitor.ended]))?.code !== 0)
+      throw new Error(`container ${vmid} did not start: ${readFileSync(log, 'utf8').slice(-3000)}`);
   };
   const stop = async (): Promise<void> => {
+    if (monitor === null) return;
     await ask('/usr/bin/lxc-stop', [...named, '-k']);
-    for (let tries = 0; tries < 200; tries += 1) {
-      if (/STOPPED/.test((await ask('/usr/bin/lxc-info', [...named, '-s'])).stdout)) return;
-      await pause(20);
-    }
-    throw new Error(`container ${vmid} did not stop`);
+    await monitor.ended;
+    monitor = null;
   };
   const tryRun = (...argv: string[]): Promise<Output> => ask('/usr/bin/lxc-attach', attach(argv));
   const run = async (...argv: string[]): Promise<string> => {
