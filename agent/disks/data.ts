@@ -1,7 +1,7 @@
 /** Whether a drive carries data: yes, until the whole of it has been read as zeros. Pure. */
 import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Known, Probe } from './evidence.ts';
-import { signatureName } from './kinds.ts';
+import type { Known, Probe, Signature } from './evidence.ts';
+import { isBootSector, signatureName } from './kinds.ts';
 import { plain } from './plain.ts';
 
 /** How far the reading of a whole drive has come. */
@@ -29,12 +29,20 @@ export const bytesText = (bytes: number): string => {
   return `${power === 0 ? figure : figure.toFixed(1)} ${UNITS[power]}`;
 };
 
+/** Said by something else already: a boot sector by its file system, the front part of a table by the table. */
+const isRepeated = ({ device, type }: Signature, all: readonly Signature[]): boolean => {
+  const others = all.filter((one) => one.device === device).map((one) => one.type);
+  return isBootSector(type, others) || (type === 'PMBR' && others.includes('gpt'));
+};
+
 /** What was found, each thing once: `ext4 "Photos" (sdb1)`. */
 const foundOn = ({ signatures }: Probe): string => {
-  const things = signatures.map(({ device, type, label }) => {
-    const name = label === '' ? signatureName(type) : `${signatureName(type)} "${plain(label, 40)}"`;
-    return `${plain(name, 80)} (${device})`;
-  });
+  const things = signatures
+    .filter((one) => !isRepeated(one, signatures))
+    .map(({ device, type, label }) => {
+      const name = label === '' ? signatureName(type) : `${signatureName(type)} "${plain(label, 40)}"`;
+      return `${plain(name, 80)} on ${device}`;
+    });
   return [...new Set(things)].slice(0, 8).join(', ');
 };
 
@@ -47,7 +55,7 @@ const ofBlank = (blank: BlankState): Data => {
       return { dataBearing: false, dataReason: 'It is empty: all of it was read, and all of it is zero.' };
     case 'data':
       return bearing(
-        `No file system was found on it, but something is written on it, first at ${bytesText(blank.at)} from its start.`,
+        `No file system was found on it, but something is written on it, ${blank.at < 1000 ? 'right at its start' : `first at ${bytesText(blank.at)} from its start`}.`,
       );
     case 'reading':
       return bearing(`It looks empty, but it has not been read to its end yet: ${percent(blank.readFraction)} % so far.`);

@@ -43,6 +43,12 @@ export const labMissing =
       ? ''
       : 'the kernel here has no loop devices (/dev/loop-control)';
 
+/** Which of these programs are not installed, as a sentence's end: for a test that needs them. */
+export const programsMissing = (...names: readonly string[]): string => {
+  const missing = names.filter((name) => !PATH.split(':').some((directory) => existsSync(join(directory, name))));
+  return missing.length === 0 ? '' : `${missing.join(', ')} not installed`;
+};
+
 /** Whether this kernel can mount a type of file system; elsewhere a test says which it lacks. */
 export const kernelMounts = async (fstype: string): Promise<boolean> =>
   (await readFile('/proc/filesystems', 'utf8')).split('\n').some((line) => line.trim().split(/\s+/).at(-1) === fstype);

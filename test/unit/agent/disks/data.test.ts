@@ -32,6 +32,10 @@ describe('a drive without any signature', () => {
   });
 });
 
+test('something at the very front is said to be there', () => {
+  expect(dataOf(madeDevice(), probe(), { state: 'data', at: 0 }).dataReason).toContain('right at its start');
+});
+
 /** Not even a proof makes these blank. */
 test.each<[string, Known<Probe> | undefined, Parameters<typeof madeDevice>[0], string]>([
   ['not read yet', undefined, {}, 'It has not been looked at, so it counts as carrying data.'],
@@ -40,13 +44,19 @@ test.each<[string, Known<Probe> | undefined, Parameters<typeof madeDevice>[0], s
     'with a signature',
     probe({ signatures: [signature('ext4', 'sdb1', 'Photos'), signature('ext4', 'sdb1', 'Photos')], clean: false }),
     {},
-    'It carries ext4 "Photos" (sdb1).',
+    'It carries ext4 "Photos" on sdb1.',
   ],
   [
     'with several',
-    probe({ signatures: [signature('gpt'), signature('crypto_LUKS', 'sdb1')] }),
+    probe({ signatures: [signature('gpt'), signature('PMBR'), signature('crypto_LUKS', 'sdb1')] }),
     {},
-    'It carries a partition table (GPT) (sdb), LUKS encryption (sdb1).',
+    'It carries a partition table (GPT) on sdb, LUKS encryption on sdb1.',
+  ],
+  [
+    'with a file system whose boot sector looks like a table',
+    probe({ signatures: [signature('ntfs'), signature('dos')] }),
+    {},
+    'It carries ntfs on sdb.',
   ],
   ['with partitions', probe(), { partitions: [part] }, 'It has partitions.'],
   [

@@ -206,7 +206,7 @@ const mountsOf = (spec: HostSpec, devices: KernelDevice[]): SeenMount[] => {
     mount: {
       id: String(index + 20),
       parent: '1',
-      device: device ?? nodes.find(({ name }) => name === from)?.numbers ?? '0:99',
+      device: device ?? nodes.find(({ name }) => name === from)?.numbers ?? `0:${90 + index}`,
       root: '/',
       point,
       fstype,
