@@ -1,5 +1,6 @@
 /** What is done to drives for guests, one deed at a time: assign, eject, and keeping true what is assigned. */
 import { auditEntry } from '../audit.ts';
+import type { RunCommand } from '../ports/command.ts';
 import type { Store } from '../ports/store.ts';
 import { createTurn } from '../turn.ts';
 import { type AssignPorts, createAssign } from './assign.ts';
@@ -19,8 +20,9 @@ export interface DeedsPorts
     Omit<MountingPorts, 'run' | 'guests'> {
   current: ReconcilePorts['current'];
   check: EjectPorts['check'];
+  sysfs: MountingPorts['sysfs'];
   guests: AssignPorts['guests'] & MountingPorts['guests'];
-  run: EjectPorts['run'] & MountingPorts['run'];
+  run: RunCommand<'stat' | 'chown' | 'sync'>;
   store: Pick<Store, 'write'>;
 }
 

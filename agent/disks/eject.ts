@@ -74,7 +74,7 @@ const explained = (error: unknown): FelhomError => {
 };
 
 /** A file system that was just unmounted is given up by the kernel a moment later. */
-const RELEASE_TRIES = 10;
+const RELEASE_TRIES = 5;
 const RELEASE_MS = 200;
 
 const isFree = async (clock: Clock, check: EjectPorts['check'], device: string): Promise<boolean> => {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { createClaims } from '#agent/disks/claims';
 import { type Current, createCurrent } from '#agent/disks/current';
 import { createDeeds, type Deeds, type DeedsPorts } from '#agent/disks/deeds';
+import type { Inventory } from '#agent/disks/drive';
+import type { Evidence } from '#agent/disks/evidence';
 import { createGather } from '#agent/disks/gather';
 import { createInUse } from '#agent/disks/in-use';
 import { inventoryOf } from '#agent/disks/inventory';
@@ -26,7 +28,7 @@ import { createProbe } from '#agent/ports/probe';
 import { createProc } from '#agent/ports/proc';
 import { createProxmoxFiles } from '#agent/ports/proxmox-files';
 import { openStore, type Store } from '#agent/ports/store';
-import { createSysfs } from '#agent/ports/sysfs';
+import { createSysfs, type Sysfs } from '#agent/ports/sysfs';
 import { createUdevDb } from '#agent/ports/udev-db';
 import { createZpool } from '#agent/ports/zpool';
 import type { ProblemCode } from '#shared/problems';
@@ -35,8 +37,8 @@ import { bundleSources } from '../../chaos/bundle.ts';
 import { type Guests, makeGuests } from './guests.ts';
 import { type Lab, run } from './lab.ts';
 
-/** A port of the deeds, changed: to see what happens when it fails. */
-export type Over = Partial<DeedsPorts>;
+/** Ports of the deeds, changed: to see what happens when they fail. The clock and sysfs are everybody's. */
+export type Over = Partial<DeedsPorts> & { sysfs?: Sysfs };
 
 export interface World {
   lab: Lab;
@@ -45,7 +47,10 @@ export interface World {
   records: Records;
   current: Current;
   deeds: Deeds;
+  /** Of `deeds`. */
   ports: DeedsPorts;
+  /** What evidence shows, with what is on record now. */
+  conclude(evidence: Evidence): Inventory;
   store: Store;
   /** Problems that are raised now. */
   problems: Map<string, NewProblem>;
@@ -77,7 +82,7 @@ const driveCheckProgram = async (): Promise<string[]> => {
 
 const compose = async (lab: Lab, guests: Guests, over: Over, enrolled: readonly number[]): Promise<World> => {
   const { mountRoot, configDir, directories } = guests;
-  const clock = systemClock;
+  const { clock = systemClock, sysfs = createSysfs() } = over;
   const lines: string[] = [];
   const journal = (level: string, message: string, fields: object = {}) => {
     lines.push(`${level}: ${message} ${JSON.stringify(fields)}`);
@@ -86,7 +91,6 @@ const compose = async (lab: Lab, guests: Guests, over: Over, enrolled: readonly 
   lab.undo(() => store.close());
   const records = await loadRecords({ store, clock });
   const proc = createProc();
-  const sysfs = createSysfs();
   const check = createDriveCheck({ clock, program: await driveCheckProgram() });
   const gatherer = createGather(
     {
@@ -98,7 +102,7 @@ const compose = async (lab: Lab, guests: Guests, over: Over, enrolled: readonly 
     lab,
   );
   const { loopDrives } = lab;
-  const conclude = (evidence: Parameters<typeof inventoryOf>[0]) =>
+  const conclude = (evidence: Evidence) =>
     inventoryOf(evidence, {
       ...{ records: records.drives(), assignments: records.assignments(), protect: [], loopDrives, mountRoot },
       blank: new Map(),
@@ -147,7 +151,7 @@ const compose = async (lab: Lab, guests: Guests, over: Over, enrolled: readonly 
   const deeds = createDeeds(ports);
   const path = (name: string) => join(mountRoot, name);
   return {
-    ...{ lab, guests, mountRoot, records, current, deeds, ports, store, problems, journal: lines, path },
+    ...{ lab, guests, mountRoot, records, current, deeds, ports, conclude, store, problems, journal: lines, path },
     assign: (uuid, name, { vmid = 101, ...more } = {}) =>
       deeds.assign(vmid, { uuid, where: path(name), fstype: 'ext4', ...more }),
     eject: (name, vmid = 101) => deeds.eject(vmid, { where: path(name) }),
