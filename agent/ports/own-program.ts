@@ -79,15 +79,16 @@ const isGroupThere = (leader: number): boolean => {
   }
 };
 
-const GROUP_POLL_MS = 1_000;
+/** What was killed just now is gone in a moment; what hangs may take hours. */
+const POLL_MS = { first: 20, longest: 1_000 };
 
 const untilGone = (child: ChildProcess, clock: Clock): Promise<void> =>
   new Promise((resolve) => {
-    const look = (): void => {
+    const look = (pauseMs: number): void => {
       if (child.pid === undefined || !isGroupThere(child.pid)) resolve();
-      else clock.after(GROUP_POLL_MS, look);
+      else clock.after(pauseMs, () => look(Math.min(2 * pauseMs, POLL_MS.longest)));
     };
-    child.once('exit', look);
+    child.once('exit', () => look(POLL_MS.first));
     child.once('error', () => child.pid === undefined && resolve());
   });
 
