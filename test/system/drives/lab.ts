@@ -270,6 +270,8 @@ export const createLab = async (dir: string, steps: (() => unknown)[]): Promise<
     const drive = { file, device, name, numbers: await numbersOf(name), spec };
     drives.add(drive);
     if (!loopDrives.includes(file)) loopDrives.push(file);
+    // Whoever had this loop device before may have left partitions to it.
+    await outcome('partx', '-d', device);
     await outcome('partx', '-u', device);
     await settle(drive);
     return drive;
