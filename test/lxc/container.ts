@@ -69,33 +69,42 @@ const cgroupMounts = (): string[] =>
     .filter(({ fstype }) => fstype === 'cgroup' || fstype === 'cgroup2')
     .map(({ point }) => point);
 
-/** Of this test run only. */
-const GROUP = `felhom-lxc-${process.pid}`;
+/** Guests' numbers of this process, so that no two have the same on one machine: `lxc/<number>` is all that tells whose a process is. */
+const FIRST = 100_000_000;
+export const guestNumber = (which: number): number => FIRST + process.pid * 10 + which;
+
+/** As Proxmox names them (pve-container:src/PVE/LXC.pm, update_lxc_config). */
+const GROUPS = ['lxc', 'lxc.monitor', 'lxc.pivot'];
 
 /** What the agent is told to look below (`root` of the port guest-cgroup): the containers' groups by their numbers. */
 export const containerGroups = (): string => {
   const unified = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).find(({ fstype }) => fstype === 'cgroup2');
-  return join(unified?.point ?? '/sys/fs/cgroup', GROUP);
+  return join(unified?.point ?? '/sys/fs/cgroup', 'lxc');
 };
 
 const removeGroups = (path: string): void => {
-  if (!existsSync(path)) return;
   for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeGroups(join(path, entry.name));
   rmdirSync(path);
 };
 
-/** This run's, and those of runs that were killed, whose containers ended with them. */
-const groupsToLeave = (point: string): string[] =>
-  readdirSync(point).filter((name) => {
-    const [, pid] = /^felhom-lxc-(\d+)$/.exec(name) ?? [];
-    return name === GROUP || (pid !== undefined && !existsSync(`/proc/${pid}`));
-  });
+/** This process's, and those of processes that were killed, whose containers ended with them. */
+const isToLeave = (name: string): boolean => {
+  const pid = Math.floor((Number(name) - FIRST) / 10);
+  return pid > 0 && (pid === process.pid || !existsSync(`/proc/${pid}`));
+};
+
+const leaveGroups = (above: string): void => {
+  if (!existsSync(above)) return;
+  const names = readdirSync(above, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  for (const name of names) if (isToLeave(name)) removeGroups(join(above, name));
+  if (names.every(isToLeave)) rmdirSync(above);
+};
 
 /** To be called when the last container has stopped. LXC's own process ends a little later than it says so. */
 export const leaveNoGroups = async (): Promise<void> => {
   for (let tries = 0; ; tries += 1) {
     try {
-      for (const point of cgroupMounts()) for (const name of groupsToLeave(point)) removeGroups(join(point, name));
+      for (const point of cgroupMounts()) for (const group of GROUPS) leaveGroups(join(point, group));
       return;
     } catch (error) {
       if (tries > 200) throw error;
@@ -123,10 +132,10 @@ const lxcConfig = (vmid: number, root: string, config: string): string => {
     'lxc.mount.auto = proc:mixed sys:ro',
     'lxc.net.0.type = empty',
     'lxc.console.path = none',
-    `lxc.cgroup.dir.container = ${GROUP}/${vmid}`,
+    `lxc.cgroup.dir.container = lxc/${vmid}`,
     'lxc.cgroup.dir.container.inner = ns',
-    `lxc.cgroup.dir.monitor = ${GROUP}/monitor-${vmid}`,
-    `lxc.cgroup.dir.monitor.pivot = ${GROUP}/pivot`,
+    `lxc.cgroup.dir.monitor = lxc.monitor/${vmid}`,
+    `lxc.cgroup.dir.monitor.pivot = lxc.pivot/${vmid}`,
     'lxc.mount.entry = /usr usr none bind,ro 0 0',
     ...rawKeys(config),
     'lxc.init.cmd = /usr/bin/sleep infinity',
@@ -203,7 +212,7 @@ export const makeContainer = ({ dir, config, vmid }: ContainerPlace): Container 
         try {
           const status = readFileSync(`/proc/${one}/status`, 'utf8');
           const group = readFileSync(`/proc/${one}/cgroup`, 'utf8');
-          return group.includes(`${GROUP}/${vmid}/`) && new RegExp(`^NSpid:.*\\t${inside}$`, 'm').test(status);
+          return group.includes(`/lxc/${vmid}/`) && new RegExp(`^NSpid:.*\\t${inside}$`, 'm').test(status);
         } catch {
           return false;
         }

@@ -1,243 +1,229 @@
+/** Drives in real containers: what is assigned shows in them while they run and goes again, and nothing else of the host does. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { runCommand } from '#agent/ports/command';
-import type { MountSpec } from '#agent/ports/drive-mounts';
-import { createMountDirectories } from '#agent/ports/immutable';
-import { createPlainMounts } from '#agent/ports/plain-mounts';
-import { createProc } from '#agent/ports/proc';
-import { lxcMissing } from '../../lxc/container.ts';
-import { type Guests, makeGuests } from './guests.ts';
-import { type Lab, type LabDrive, type LabFilesystem, labMissing, outcome, run, withLab } from './lab.ts';
+import { type Container, guestNumber, lxcMissing } from '../../lxc/container.ts';
+import { kernelMounts, type Lab, type LabDrive, type LabFilesystem, labMissing, outcome, run, withLab } from './lab.ts';
+import { makeWorld, type World } from './world.ts';
 
 const missing = labMissing || lxcMissing;
+const GUEST = guestNumber(1);
+const OTHER = guestNumber(5);
+const MB: Partial<Record<LabFilesystem, number>> = { xfs: 320, btrfs: 128 };
 
-/** What is mounted by hand here is mounted as the agent does it: its port for hosts without systemd, its directories. */
-const mounts = createPlainMounts({ run: runCommand, proc: createProc() });
-const points = createMountDirectories(runCommand);
+const withWorld = <T>(use: (world: World, lab: Lab) => Promise<T>): Promise<T> =>
+  withLab(async (lab) => use(await makeWorld(lab, { enrolled: [GUEST] }), lab));
 
-const specOf = ({ mountRoot, directories }: Guests, vmid: number, name: string, fstype: string): MountSpec => ({
-  mountPoint: join(mountRoot, name),
-  guestPoint: directories.pointFor(vmid, name),
-  link: name,
-  uuid: '',
-  fstype,
-  options: 'nosuid,nodev',
-  match: { serial: '', wwn: '', sizeBytes: null },
-});
-
-interface Connected {
-  drive: LabDrive;
-  spec: MountSpec;
-  disconnect(): Promise<void>;
-}
-
-/** A new drive with a file system, mounted for a guest. */
-const connect = async (
-  lab: Lab,
-  guests: Guests,
-  vmid: number,
-  name: string,
-  fstype: LabFilesystem = 'ext4',
-): Promise<Connected> => {
-  const drive = await lab.drive({ name, mb: fstype === 'xfs' ? 320 : fstype === 'btrfs' ? 128 : 32 });
-  await lab.mkfs(drive.device, fstype);
-  const spec = specOf(guests, vmid, name, fstype);
-  const { uid, gid } = await guests.directories.mappedRoot(vmid);
-  for (const point of [spec.mountPoint, spec.guestPoint]) {
-    await points.make(point);
-    await points.protect(point);
-  }
-  lab.undo(async () => {
-    await mounts.cutOff(spec);
-    for (const point of [spec.guestPoint, spec.mountPoint]) await points.remove(point);
-  });
-  await mounts.mount(spec, drive.device);
-  await run('chown', `${uid}:${gid}`, spec.mountPoint);
-  await mounts.show(spec);
-  return {
-    drive,
-    spec,
-    disconnect: async () => {
-      await mounts.unmount(spec);
-      for (const point of [spec.guestPoint, spec.mountPoint]) await points.remove(point);
-    },
-  };
-};
-
-/** A guest as enrolment leaves it, and started. */
-const enrolled = async (lab: Lab, guests: Guests, vmid: number, options: { privileged?: true } = {}) => {
+/** A guest as enrolment leaves it; not started. */
+const enrolled = async ({ guests }: World, vmid = GUEST, options: { privileged?: true } = {}): Promise<Container> => {
   const container = guests.container(vmid, options);
   await guests.directories.prepare(vmid);
-  lab.undo(() => outcome('umount', join(guests.mountRoot, '.guests', String(vmid))));
   expect(await guests.directories.give(vmid)).toEqual({ note: '' });
+  return container;
+};
+
+const started = async (world: World, ...more: [vmid?: number, options?: { privileged?: true }]): Promise<Container> => {
+  const container = await enrolled(world, ...more);
   await container.start();
   return container;
 };
 
-const initOf = async (container: { run(...argv: string[]): Promise<string> }): Promise<string> =>
-  container.run('stat', '-c', '%Y', '/proc/1');
+/** A new drive with a file system, which the agent assigns. */
+const connect = async (world: World, name: string, fstype: LabFilesystem = 'ext4', vmid = GUEST) => {
+  const drive = await world.lab.drive({ name, serial: `S-${name}`, mb: MB[fstype] ?? 32 });
+  const uuid = await world.lab.mkfs(drive.device, fstype);
+  if (vmid !== GUEST) await giveTo(world, drive, vmid);
+  const answer = await world.assign(uuid, name, { vmid, fstype });
+  return { drive, answer };
+};
 
-describe.skipIf(missing !== '')(`drives in a container${missing === '' ? '' : `: ${missing}`}`, () => {
-  test('each file system that is made for customers shows in the running container, which writes to it, and goes again', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      const container = await enrolled(lab, guests, 101);
-      const began = await initOf(container);
+/** Only the enrolled guest may take what is nobody's. */
+const giveTo = async ({ current, records, ports }: World, { name }: LabDrive, vmid: number): Promise<void> => {
+  const { record } = (await current.fresh()).drives.find((one) => one.name === name) ?? {};
+  const instance = ports.claims().instances.get(vmid) ?? '';
+  await records.setOwner(record?.id ?? 0, { vmid, instance, since: 1 }, 'root');
+};
+
+const own = ({ mountRoot }: World, ...path: string[]): string => join(mountRoot, '.guests', String(GUEST), ...path);
+const beganAt = (container: Container): Promise<string> => container.run('stat', '-c', '%Y %i', '/proc/1');
+
+describe.skipIf(missing !== '')(`drives in a container${missing === '' ? '' : ` (skipped: ${missing})`}`, () => {
+  test('each file system shows in the running container, whose root writes to it, and goes with eject', () =>
+    withWorld(async (world) => {
+      const container = await started(world);
+      const began = await beganAt(container);
       for (const fstype of ['ext4', 'xfs', 'btrfs'] as const) {
-        const { spec, disconnect } = await connect(lab, guests, 101, fstype, fstype);
+        if (!(await kernelMounts(fstype))) continue;
         const path = `/mnt/felhom/${fstype}`;
-        expect(await guests.directories.shown(101, fstype)).toEqual({ guestPath: path, note: '' });
-        await container.run('sh', '-c', `mkdir ${path}/album && echo sunset > ${path}/album/1`);
-        expect(await run('cat', join(spec.mountPoint, 'album/1'))).toBe('sunset');
-        expect(statSync(join(spec.mountPoint, 'album/1')).uid).toBe(100_000);
+        const { answer } = await connect(world, fstype, fstype);
+        expect(answer).toMatchObject({ vmid: GUEST, where: world.path(fstype), guest_path: path, note: '' });
         expect(await container.run('stat', '-c', '%u:%g', path)).toBe('0:0');
-        await disconnect();
+        await container.run('sh', '-c', `mkdir ${path}/album && echo sunset > ${path}/album/1 && sync ${path}`);
+        expect(await run('cat', world.path(`${fstype}/album/1`))).toBe('sunset');
+        expect(statSync(world.path(`${fstype}/album/1`)).uid).toBe(100_000);
+        expect(await world.eject(fstype, GUEST)).toMatchObject({ ejected: true });
         expect(await container.run('ls', '-A', '/mnt/felhom')).toBe('');
-        expect(await guests.directories.shown(101, fstype)).toMatchObject({ guestPath: '' });
       }
-      expect(await initOf(container)).toBe(began);
+      expect(await beganAt(container)).toBe(began);
     }));
 
   test.each([
     ['an unprivileged', {}],
     ['a privileged', { privileged: true as const }],
-  ])('%s container can write nothing beside its drives, nor where one is missing', (_what, options) =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      const container = await enrolled(lab, guests, 101, options);
-      const { spec } = await connect(lab, guests, 101, 'photos');
+  ])('%s container writes nothing beside its drives, nor where one is missing', (_what, options) =>
+    withWorld(async (world) => {
+      const container = await started(world, GUEST, options);
+      await connect(world, 'photos');
       await container.run('touch', '/mnt/felhom/photos/kept');
-      // The drive is pulled out: what it is mounted on is there, and empty.
-      const gone = await connect(lab, guests, 101, 'gone');
-      await mounts.cutOff(gone.spec);
-      expect(readdirSync(gone.spec.guestPoint)).toEqual([]);
-      for (const attempt of [
-        'touch /mnt/felhom/x',
-        'mkdir /mnt/felhom/x',
-        'touch /mnt/felhom/gone/x',
-        'rmdir /mnt/felhom/gone',
-        'mv /mnt/felhom/gone /mnt/felhom/x',
-      ])
-        expect([attempt, (await container.try('sh', '-c', attempt)).code]).not.toEqual([attempt, 0]);
-      expect(readdirSync(join(guests.mountRoot, '.guests/101')).sort()).toEqual(['gone', 'photos']);
-      expect(readdirSync(gone.spec.guestPoint)).toEqual([]);
-      expect(readdirSync(spec.mountPoint)).toContain('kept');
+      // A drive that is gone: what it was mounted on is there still, and empty.
+      await connect(world, 'gone');
+      for (const point of [own(world, 'gone'), world.path('gone')]) await run('umount', '--lazy', point);
+      expect(await container.run('ls', '/mnt/felhom')).toBe('gone\nphotos');
+      const attempts = ['touch x', 'mkdir x', 'touch gone/x', 'rmdir gone', 'mv gone x', 'mv photos/kept .', 'ln -s /etc x'];
+      for (const attempt of attempts)
+        expect([attempt, (await container.try('sh', '-c', `cd /mnt/felhom && ${attempt}`)).code]).not.toEqual([attempt, 0]);
+      expect(readdirSync(own(world)).sort()).toEqual(['gone', 'photos']);
+      for (const place of [own(world, 'gone'), world.path('gone')]) expect(readdirSync(place)).toEqual([]);
+      expect(readdirSync(world.path('photos'))).toContain('kept');
     }),
   );
 
   test('two guests do not see each other’s drives', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      const one = await enrolled(lab, guests, 101);
-      const other = await enrolled(lab, guests, 105);
-      await connect(lab, guests, 101, 'photos');
-      await connect(lab, guests, 105, 'music');
+    withWorld(async (world) => {
+      const one = await started(world);
+      const other = await started(world, OTHER);
+      await connect(world, 'photos');
+      await connect(world, 'music', 'ext4', OTHER);
       expect(await one.run('ls', '/mnt/felhom')).toBe('photos');
       expect(await other.run('ls', '/mnt/felhom')).toBe('music');
       const mounted = await other.run('cut', '-d ', '-f5', '/proc/self/mountinfo');
       expect(mounted.split('\n').filter((point) => point.startsWith('/mnt'))).toEqual(['/mnt/felhom', '/mnt/felhom/music']);
-      expect(await guests.directories.shown(105, 'photos')).toMatchObject({ guestPath: '' });
+      await expect(world.eject('music', GUEST)).rejects.toMatchObject({ code: 'not-assigned' });
+      expect(await other.run('ls', '/mnt/felhom')).toBe('music');
     }));
 
-  test('a drive in use inside does not go, and comes back after the container was stopped', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      const container = await enrolled(lab, guests, 101);
-      const { spec, disconnect } = await connect(lab, guests, 101, 'photos');
+  test('a directory that a process in the container holds open is named, and the drive stays until it is let go', () =>
+    withWorld(async (world) => {
+      const container = await started(world);
+      const { drive } = await connect(world, 'photos');
       await container.run('mkdir', '/mnt/felhom/photos/album');
-      const held = await container.hold('cd /mnt/felhom/photos/album; echo ready; exec sleep 60');
-      await expect(mounts.unmount(spec)).rejects.toThrow(/busy/);
-      expect(await guests.directories.shown(101, 'photos')).toMatchObject({ guestPath: '/mnt/felhom/photos' });
+      const held = await container.hold('exec 3< /mnt/felhom/photos/album; echo ready; exec sleep 60');
+      await expect(world.eject('photos', GUEST)).rejects.toMatchObject({
+        code: 'drive-in-use',
+        message: expect.stringMatching(/still used by "sleep" in this guest \(\S*\/album\).*do not unplug/),
+        details: { dependentGuests: [GUEST] },
+      });
+      expect(await world.ports.check.users([drive.numbers])).toMatchObject([
+        { pid: held.pid, command: 'sleep', vmid: GUEST, path: expect.stringMatching(/\/album$/) },
+      ]);
+      expect(await container.run('ls', '/mnt/felhom/photos')).toContain('album');
       await held.end();
+      expect(await world.eject('photos', GUEST)).toMatchObject({ ejected: true });
+      expect(await container.run('ls', '-A', '/mnt/felhom')).toBe('');
+    }));
+
+  test('a copy that the container mounted for itself keeps the drive too', () =>
+    withWorld(async (world) => {
+      const container = await started(world);
+      await connect(world, 'photos');
+      await container.run('sh', '-c', 'mkdir /tmp/copy && mount --bind /mnt/felhom/photos /tmp/copy');
+      await expect(world.eject('photos', GUEST)).rejects.toMatchObject({
+        code: 'drive-in-use',
+        message: expect.stringContaining('/tmp/copy'),
+        details: { dependentGuests: [GUEST] },
+      });
+      expect(await container.run('ls', '/mnt/felhom')).toBe('photos');
+      await container.run('umount', '/tmp/copy');
+      expect(await world.eject('photos', GUEST)).toMatchObject({ ejected: true });
+    }));
+
+  test('drives are there after the container was stopped and started, and after the agent was', () =>
+    withWorld(async (world) => {
+      const container = await started(world);
+      await connect(world, 'photos');
+      const before = world.guests.configOf(GUEST);
       await container.stop();
-      expect(await guests.directories.shown(101, 'photos')).toEqual({
+      expect(await world.guests.directories.shown(GUEST, 'photos')).toEqual({
         guestPath: '',
         note: 'The container does not run. The drive shows in it when it does.',
       });
+      const again = await world.restarted();
+      const directories = again.guests.restarted();
+      await directories.prepare(GUEST);
       await container.start();
-      expect(await container.run('ls', '/mnt/felhom/photos')).toContain('album');
-      await disconnect();
+      expect(await directories.give(GUEST)).toEqual({ note: '' });
+      expect(world.guests.configOf(GUEST)).toBe(before);
+      expect(await directories.shown(GUEST, 'photos')).toEqual({ guestPath: '/mnt/felhom/photos', note: '' });
+      await connect(again, 'music');
+      expect(await container.run('ls', '/mnt/felhom')).toBe('music\nphotos');
+      expect(await again.eject('photos', GUEST)).toMatchObject({ ejected: true });
+      expect(await container.run('ls', '/mnt/felhom')).toBe('music');
     }));
 
-  test('a container that was started too early is told to restart, and then it sees its drives', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      const container = guests.container(101);
+  test('a container that ran before it was enrolled is to be restarted, and then it sees its drives', () =>
+    withWorld(async (world) => {
+      const { directories } = world.guests;
+      const container = world.guests.container(GUEST);
       await container.start();
-      await guests.directories.prepare(101);
-      lab.undo(() => outcome('umount', join(guests.mountRoot, '.guests/101')));
-      expect((await guests.directories.give(101)).note).toMatch(/^Restart container 101 once \(pct reboot 101\)/);
-      await connect(lab, guests, 101, 'photos');
-      expect(await guests.directories.shown(101, 'photos')).toEqual({
-        guestPath: '',
+      await directories.prepare(GUEST);
+      expect((await directories.give(GUEST)).note).toMatch(/^Restart container \d+ once \(pct reboot \d+\)/);
+      const { answer } = await connect(world, 'photos');
+      expect(answer).toMatchObject({
+        guest_path: '',
         note: 'The drive is mounted on the server. It shows at /mnt/felhom once this container was restarted.',
       });
       await container.stop();
       await container.start();
-      expect(await guests.directories.shown(101, 'photos')).toEqual({ guestPath: '/mnt/felhom/photos', note: '' });
-      expect(await guests.directories.give(101)).toEqual({ note: '' });
+      expect(await directories.shown(GUEST, 'photos')).toEqual({ guestPath: '/mnt/felhom/photos', note: '' });
+      expect(await directories.give(GUEST)).toEqual({ note: '' });
     }));
 
-  test('an agent that starts again changes nothing, and goes on', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      const container = await enrolled(lab, guests, 101);
-      await connect(lab, guests, 101, 'photos');
-      const before = guests.configOf(101);
-      const again = guests.restarted();
-      await again.prepare(101);
-      expect(await again.give(101)).toEqual({ note: '' });
-      expect(guests.configOf(101)).toBe(before);
-      const { disconnect } = await connect(lab, guests, 101, 'music');
-      expect(await container.run('ls', '/mnt/felhom')).toBe('music\nphotos');
-      await disconnect();
-      expect(await container.run('ls', '/mnt/felhom')).toBe('photos');
-    }));
-
-  test('a container starts without felhom: its directory is not there on another host', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      const container = await enrolled(lab, guests, 101);
-      await container.stop();
-      const given = guests.configOf(101);
-      await guests.directories.takeBack(101);
-      expect(guests.configOf(101)).not.toContain('felhom');
-      guests.writeConfig(101, given);
+  test('a container starts without its directory: on a host without felhom, or after it was removed', () =>
+    withWorld(async (world) => {
+      const { guests } = world;
+      const container = await enrolled(world);
+      const given = guests.configOf(GUEST);
+      await guests.directories.takeBack(GUEST);
+      expect(guests.configOf(GUEST)).not.toContain('felhom');
+      expect(readdirSync(join(world.mountRoot, '.guests'))).toEqual([]);
+      guests.writeConfig(GUEST, given);
       await container.start();
       expect(await container.run('ls', '-A', '/mnt/felhom')).toBe('');
     }));
 
   test('the directory is not taken back while a drive is mounted in it', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      await enrolled(lab, guests, 101);
-      const { disconnect } = await connect(lab, guests, 101, 'photos');
-      const before = guests.configOf(101);
-      await expect(guests.directories.takeBack(101)).rejects.toMatchObject({ code: 'drive-in-use' });
-      expect(guests.configOf(101)).toBe(before);
-      await disconnect();
-      await guests.directories.takeBack(101);
-      expect(readdirSync(join(guests.mountRoot, '.guests'))).toEqual([]);
+    withWorld(async (world) => {
+      const { guests } = world;
+      await enrolled(world);
+      await connect(world, 'photos');
+      const before = guests.configOf(GUEST);
+      await expect(guests.directories.takeBack(GUEST)).rejects.toMatchObject({ code: 'drive-in-use' });
+      expect(guests.configOf(GUEST)).toBe(before);
+      await world.eject('photos', GUEST);
+      await guests.directories.takeBack(GUEST);
+      expect(readdirSync(join(world.mountRoot, '.guests'))).toEqual([]);
     }));
 
   test('a clone does not get the drives of the guest that it was made from', () =>
-    withLab(async (lab) => {
-      const guests = makeGuests(lab);
-      await enrolled(lab, guests, 101);
-      const clone = guests.container(105);
-      guests.writeConfig(105, guests.configOf(101).replaceAll('ct101', 'ct105'));
+    withWorld(async (world, lab) => {
+      const { guests } = world;
+      await enrolled(world);
+      const clone = guests.container(OTHER);
+      guests.writeConfig(OTHER, guests.configOf(GUEST));
       await clone.start();
       // It runs already, with the other's directory in it: nothing is mounted there until it was restarted.
-      await expect(guests.directories.prepare(101)).rejects.toMatchObject({
+      const { device } = await lab.drive({ name: 'photos', serial: 'S1', mb: 32 });
+      const uuid = await lab.mkfs(device, 'ext4');
+      await expect(world.assign(uuid, 'photos', { vmid: GUEST })).rejects.toMatchObject({
         code: 'mount-failed',
-        message: expect.stringContaining('Guest 105'),
+        message: expect.stringContaining(`Guest ${OTHER} was made from guest ${GUEST}`),
       });
-      expect(guests.configOf(105)).not.toContain('.guests');
+      expect(guests.configOf(OTHER)).not.toContain('.guests');
+      expect((await outcome('grep', '-c', 'photos', '/proc/self/mountinfo')).stdout.trim()).toBe('0');
       await clone.stop();
       await clone.start();
-      await guests.directories.prepare(101);
-      await connect(lab, guests, 101, 'photos');
+      await world.assign(uuid, 'photos', { vmid: GUEST });
+      expect(readdirSync(own(world))).toEqual(['photos']);
       expect((await clone.try('ls', '/mnt/felhom/photos')).code).not.toBe(0);
       expect(await guests.directories.guard()).toEqual([]);
     }));
