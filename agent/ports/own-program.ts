@@ -3,6 +3,7 @@
  * agent/drive-check. They say JSON, line by line. There is no deadline for the whole, only for the next line.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '#shared/clock';
@@ -69,14 +70,27 @@ const kill = (child: ChildProcess): void => {
   }
 };
 
-/** Of a process group whose first process has ended: others may be left, which nobody here is told of. kill(2), signal 0. */
-const isGroupThere = (leader: number): boolean => {
+const hasMembers = (group: number): boolean => {
   try {
-    process.kill(-leader, 0);
+    process.kill(-group, 0);
     return true;
   } catch {
     return false;
   }
+};
+
+/** State and process group, behind the name in brackets. proc_pid_stat(5). */
+const isLivingMember = async (pid: string, group: number): Promise<boolean> => {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const [state, , itsGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(itsGroup) === group && state !== 'Z' && state !== 'X';
+};
+
+/** Of a group whose first process has ended others may be left, which nobody here is told of. A zombie only waits for the host's init. */
+const isGroupThere = async (group: number): Promise<boolean> => {
+  if (!hasMembers(group)) return false;
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  return (await Promise.all(pids.map((pid) => isLivingMember(pid, group)))).includes(true);
 };
 
 /** What was killed just now is gone in a moment; what hangs may take hours. */
@@ -84,11 +98,11 @@ const POLL_MS = { first: 20, longest: 1_000 };
 
 const untilGone = (child: ChildProcess, clock: Clock): Promise<void> =>
   new Promise((resolve) => {
-    const look = (pauseMs: number): void => {
-      if (child.pid === undefined || !isGroupThere(child.pid)) resolve();
-      else clock.after(pauseMs, () => look(Math.min(2 * pauseMs, POLL_MS.longest)));
+    const look = async (pauseMs: number): Promise<void> => {
+      if (child.pid === undefined || !(await isGroupThere(child.pid))) resolve();
+      else clock.after(pauseMs, () => void look(Math.min(2 * pauseMs, POLL_MS.longest)));
     };
-    child.once('exit', () => look(POLL_MS.first));
+    child.once('exit', () => void look(POLL_MS.first));
     child.once('error', () => child.pid === undefined && resolve());
   });
 
