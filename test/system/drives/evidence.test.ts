@@ -111,8 +111,8 @@ describe.skipIf(labMissing !== '')(`drives${skipped(labMissing)}`, () => {
       const found = JSON.parse(await within(hung, 'gather', lab.udevDir, pve)) as Record<string, unknown>;
       const missing = { known: false, why: "Proxmox's configuration: no answer within 3 seconds." };
       expect(found).toMatchObject({ mounts: { known: true }, proxmox: [missing, missing] });
-      expect(found.ms).toBeLessThan(4_000);
-      expect(found.againMs).toBeLessThan(1_000);
+      expect(found.ms).toBeLessThan(6_000);
+      expect(found.againMs).toBeLessThan(2_000);
     }));
 
   test('at /etc/pve a directory with all the files is not enough: it must be the cluster file system', () =>
