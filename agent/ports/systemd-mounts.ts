@@ -2,8 +2,8 @@
  * Mounts by systemd, the host's first process: a unit for each place, brought back by a link that udev makes by our own rule. Our own
  * mount(8) would mount where only the agent's sandbox sees it (systemd.exec(5), "Sandboxing").
  */
-import { access, lstat, mkdir, readFile, readlink, realpath, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { access, chmod, lstat, mkdir, readFile, readlink, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseMountinfo } from '#shared/mountinfo';
 import type { RunCommand } from './command.ts';
 import type { DriveMounts, MountSpec } from './drive-mounts.ts';
@@ -16,11 +16,12 @@ export interface SystemdMountsPorts {
   proc: Pick<Proc, 'mountinfoOf'>;
   /** Every assignment, for the one file of rules. */
   specs: () => readonly MountSpec[];
-  /** These only differ in tests. */
-  unitDir?: string;
-  rulesFile?: string;
+  /** Where the host's files are; only tests have it elsewhere. */
+  root?: string;
 }
 
+const UNITS = '/etc/systemd/system';
+const RULES = '/etc/udev/rules.d/61-felhom.rules';
 /** There while udevd runs (udev(7)); in a container it does not. */
 const UDEV_CONTROL = '/run/udev/control';
 
@@ -30,11 +31,17 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
+/** As root makes directories, whatever the agent's own umask is. */
+const makeDirectory = async (path: string): Promise<void> => {
+  if ((await mkdir(path, { recursive: true })) !== undefined) await chmod(path, 0o755);
+};
+
 /** Whole or not at all, and durable before it answers. @returns false where the file says so already */
 const writeWhole = async (path: string, text: string): Promise<boolean> => {
   if ((await readFile(path, 'utf8').catch(() => null)) === text) return false;
   const beside = join(dirname(path), `.${basename(path)}.felhom`);
-  await writeFile(beside, text, { mode: 0o644, flush: true });
+  await writeFile(beside, text, { flush: true });
+  await chmod(beside, 0o644);
   await rename(beside, path);
   return true;
 };
@@ -42,7 +49,7 @@ const writeWhole = async (path: string, text: string): Promise<boolean> => {
 /** @returns false where it leads there already */
 const linkTo = async (path: string, target: string): Promise<boolean> => {
   if ((await readlink(path).catch(() => null)) === target) return false;
-  await mkdir(dirname(path), { recursive: true });
+  await makeDirectory(dirname(path));
   const beside = join(dirname(path), `.${basename(path)}.felhom`);
   await rm(beside, { force: true });
   await symlink(target, beside);
@@ -58,22 +65,23 @@ const removeFile = async (path: string): Promise<boolean> => {
 };
 
 export const createSystemdMounts = (ports: SystemdMountsPorts): DriveMounts => {
-  const { run, proc, specs, unitDir = '/etc/systemd/system', rulesFile = '/etc/udev/rules.d/61-felhom.rules' } = ports;
+  const { run, proc, specs, root = '/' } = ports;
+  const at = (...path: string[]): string => join(root, ...path);
 
   const seen = async () => parseMountinfo(await proc.mountinfoOf(1));
   const isMounted = async (where: string): Promise<boolean> => (await seen()).some(({ point }) => point === where);
-  const udevRuns = (): Promise<boolean> => isThere(UDEV_CONTROL);
-  const wants = ({ name, wantedBy }: UnitFile): string[] => wantedBy.map((wanting) => join(unitDir, `${wanting}.wants`, name));
+  const udevRuns = (): Promise<boolean> => isThere(at(UDEV_CONTROL));
+  const wants = ({ name, wantedBy }: UnitFile): string[] => wantedBy.map((wanting) => at(UNITS, `${wanting}.wants`, name));
 
   const writeRules = async (all: readonly MountSpec[]): Promise<void> => {
     if (!(await udevRuns())) return;
-    if (await writeWhole(rulesFile, udevRules(all))) await run('udevadm', ['control', '--reload']);
+    if (await writeWhole(at(RULES), udevRules(all))) await run('udevadm', ['control', '--reload']);
   };
 
   const writeUnits = async (units: readonly UnitFile[]): Promise<boolean> => {
     let changed = false;
     for (const unit of units) {
-      changed = (await writeWhole(join(unitDir, unit.name), unit.text)) || changed;
+      changed = (await writeWhole(at(UNITS, unit.name), unit.text)) || changed;
       for (const link of wants(unit)) changed = (await linkTo(link, `../${unit.name}`)) || changed;
     }
     return changed;
@@ -82,17 +90,21 @@ export const createSystemdMounts = (ports: SystemdMountsPorts): DriveMounts => {
   const removeUnits = async (units: readonly UnitFile[]): Promise<boolean> => {
     let changed = false;
     for (const unit of units) {
-      for (const path of [...wants(unit), join(unitDir, unit.name)]) changed = (await removeFile(path)) || changed;
+      for (const path of [...wants(unit), at(UNITS, unit.name)]) changed = (await removeFile(path)) || changed;
     }
     return changed;
   };
 
-  const leadsTo = (link: string): Promise<string> => realpath(linkPath(link)).catch(() => '');
+  /** The device that a link leads to, as the host names it; empty where there is no link. */
+  const leadsTo = async (link: string): Promise<string> => {
+    const target = await readlink(at(linkPath(link))).catch(() => '');
+    return target === '' ? '' : resolve(dirname(linkPath(link)), target);
+  };
 
   /** udev makes the link, by our rule; without udev the agent does, which has just looked at the device itself. */
   const makeLink = async (link: string, device: string): Promise<void> => {
     if (!(await udevRuns())) {
-      await linkTo(linkPath(link), `../${basename(device)}`);
+      await linkTo(at(linkPath(link)), `../${basename(device)}`);
     } else if ((await leadsTo(link)) !== device) {
       await run('udevadm', ['trigger', '--action=change', '--settle', `--name-match=${device}`]);
     }
@@ -104,7 +116,7 @@ export const createSystemdMounts = (ports: SystemdMountsPorts): DriveMounts => {
     const device = await leadsTo(link);
     if (device !== '' && (await udevRuns()))
       await run('udevadm', ['trigger', '--action=change', '--settle', `--name-match=${device}`]);
-    await removeFile(linkPath(link));
+    await removeFile(at(linkPath(link)));
   };
 
   const start = (point: string): Promise<unknown> => run('systemctl', ['start', '--', mountUnitName(point)]);
@@ -116,11 +128,11 @@ export const createSystemdMounts = (ports: SystemdMountsPorts): DriveMounts => {
     if (await isMounted(point)) throw new Error(`${point} is still mounted`);
   };
 
-  /** In the host's namespace, which a unit without a sandbox has. */
+  /** In the host's namespace, which a unit without a sandbox has. Of `oneshot` the end is waited for, which needs no bus (`--wait` does). */
   const detachAt = async (point: string): Promise<void> => {
     if (!(await isMounted(point))) return;
     const umount = ['/usr/bin/umount', '--no-canonicalize', '--lazy', '--', point];
-    await run('systemdRun', ['--quiet', '--collect', '--wait', '--', ...umount]);
+    await run('systemdRun', ['--quiet', '--collect', '--service-type=oneshot', '--', ...umount]);
     if (await isMounted(point)) throw new Error(`${point} is still mounted`);
   };
 
