@@ -37,13 +37,19 @@ const ancestors = (path: string): string[] => {
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
 
+const unlessAbsent = (error: unknown): null => {
+  if (isCode(error, 'ENOENT')) return null;
+  throw error;
+};
+
 /**
  * Refuses a path that anybody but root could lead elsewhere: a link on the way, or a directory that others may change. In a sticky
- * directory (/tmp) nobody can replace what is root's (unlink(2)).
+ * directory (/tmp) nobody can replace what is root's (unlink(2)). What is not there yet, root will make.
  */
 const requireRootsOwn = async (path: string): Promise<void> => {
   for (const above of ancestors(path)) {
-    const found = await lstat(above);
+    const found = await lstat(above).catch(unlessAbsent);
+    if (found === null) return;
     if (!found.isDirectory()) throw new DirectoryError('open', `${above} is not a directory`);
     if (found.uid !== 0) throw new DirectoryError('open', `${above} belongs to user ${found.uid}`);
     if ((found.mode & OTHERS_WRITE) !== 0 && (found.mode & STICKY) === 0)
@@ -96,12 +102,7 @@ export const createMountDirectories = (run: RunCommand): MountDirectories => {
   /** @returns its mode; null: there is nothing yet */
   const check = async (path: string): Promise<number | null> => {
     await requireRootsOwn(path);
-    try {
-      return await requireEmptyAndRoots(path);
-    } catch (error) {
-      if (isCode(error, 'ENOENT')) return null;
-      throw error;
-    }
+    return requireEmptyAndRoots(path).catch(unlessAbsent);
   };
 
   const make = async (path: string): Promise<void> => {
