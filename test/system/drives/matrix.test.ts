@@ -11,10 +11,11 @@ import { type InventoryContext, inventoryOf } from '#agent/disks/inventory';
 import { lookablesIn, probeOf } from '#agent/disks/probe-of';
 import { systemClock } from '#agent/ports/clock';
 import { runForOutcome } from '#agent/ports/command';
-import { createDriveCheck } from '#agent/ports/drive-check';
+import { createDriveCheck, type DriveCheck } from '#agent/ports/drive-check';
 import { createProbe } from '#agent/ports/probe';
 import { createSysfs, type KernelDevice } from '#agent/ports/sysfs';
 import { createUdevDb } from '#agent/ports/udev-db';
+import { bundleSources } from '../../chaos/bundle.ts';
 import { madeEvidence, madeRecord } from '../../unit/agent/disks/made.ts';
 import { kernelMounts, type Lab, labMissing, programsMissing, withLab } from './lab.ts';
 import { CONTENTS, type Content } from './signatures.ts';
@@ -37,7 +38,7 @@ const known = <T>(value: T): Known<T> => ({ known: true, value });
 const UNKNOWN = { known: false, why: 'It did not answer.' } as const;
 
 const probes = createProbe(runForOutcome);
-const check = createDriveCheck({ clock: systemClock });
+let check: DriveCheck;
 
 const readProbe = async (device: KernelDevice): Promise<Probe> => {
   const read = [];
@@ -289,11 +290,13 @@ const MISSING =
 
 describe.skipIf(MISSING !== '')(`what is on a drive, and what is told of it${MISSING && ` (skipped: ${MISSING})`}`, () => {
   let rows: Row[] = [];
-  beforeAll(() =>
-    withLab(async (lab) => {
+  beforeAll(async () => {
+    const program = [process.execPath, await bundleSources('matrix-drive-check', { main: 'agent/drive-check/main.ts' })];
+    check = createDriveCheck({ clock: systemClock, program });
+    await withLab(async (lab) => {
       rows = await inTurns(CONTENTS, 4, (content, index) => rowOf(lab, content, index));
-    }),
-  );
+    });
+  });
 
   test('is as matrix.txt has it', async () => {
     await expect(tableOf(rows)).toMatchFileSnapshot(TABLE);
