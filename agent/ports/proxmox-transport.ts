@@ -81,7 +81,7 @@ export const createTransport = ({ endpoint, token, fingerprints, clock, timeouts
         ...(call.body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
       },
       body: call.body ?? null,
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
     });
     return { status: statusCode, reason: statusText, text: await body.text() };
   };

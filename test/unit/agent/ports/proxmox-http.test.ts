@@ -199,6 +199,11 @@ describe('requests', () => {
     await expect(proxmox.vzdumpTasks(101, 0)).resolves.toEqual([]);
   });
 
+  test('a GET survives silence when less is left than a whole try', async () => {
+    const { proxmox } = await connect((_, count) => (count < 2 ? 'hang' : json([])), { timeouts: { getMs: 1500, getTotalMs: 2800 } });
+    await expect(proxmox.vzdumpTasks(101, 0)).resolves.toEqual([]);
+  });
+
   test('a GET is tried three times, a refusal once', async () => {
     const away = await connect(() => 'reset');
     await errorOf(away.proxmox.resources());
