@@ -200,7 +200,9 @@ describe('requests', () => {
   });
 
   test('a GET survives silence when less is left than a whole try', async () => {
-    const { proxmox } = await connect((_, count) => (count < 2 ? 'hang' : json([])), { timeouts: { getMs: 1500, getTotalMs: 2800 } });
+    const { proxmox } = await connect((_, count) => (count < 2 ? 'hang' : json([])), {
+      timeouts: { getMs: 1500, getTotalMs: 2800 },
+    });
     await expect(proxmox.vzdumpTasks(101, 0)).resolves.toEqual([]);
   });
 
