@@ -58,7 +58,8 @@ const ofDevicePath = (world: World, path: string): Match => {
 };
 
 /** Everything in a value that could be a device file, whatever is around it. */
-const devicePathsIn = (value: string): string[] => (value.match(/(?<![\w.-])\/dev(?![\w.-])[^\s,;='"]*/g) ?? []).map(decodeOctal);
+const devicePathsIn = (value: string): string[] =>
+  value.includes('/dev') ? (value.match(/(?<![\w.-])\/dev(?![\w.-])[^\s,;='"]*/g) ?? []).map(decodeOctal) : [];
 
 const joined = (matches: readonly Match[]): Match => ({
   drives: [...new Set(matches.flatMap(({ drives }) => drives))],

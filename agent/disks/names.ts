@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import type { KernelDevice } from '../ports/sysfs.ts';
 import type { Assignment } from './assignment.ts';
 import type { Heard } from './heard.ts';
-import { type Content, contentsOf, partitionsOf } from './identity.ts';
+import { contentsOf, partitionsOf } from './identity.ts';
 import { folded } from './plain.ts';
 
 /** Kernel names of every device that a name may mean; none where nothing of that name is plugged in. */
@@ -18,10 +18,29 @@ interface Index {
   all: ReadonlySet<string>;
   byNumbers: ReadonlyMap<string, string>;
   byLink: ReadonlyMap<string, readonly string[]>;
-  contents: readonly Content[];
-  partitions: readonly { device: string; uuid: string; label: string }[];
+  /** Devices by what they carry: `uuid a1b2`, `partlabel photos`, folded. */
+  byContent: ReadonlyMap<string, readonly string[]>;
   assignments: readonly Assignment[];
 }
+
+type By = 'uuid' | 'label' | 'partuuid' | 'partlabel';
+
+const carried = ({ device, uuid, label }: Named, byUuid: By, byLabel: By): [string, string][] => [
+  [`${byUuid} ${folded(uuid)}`, device],
+  [`${byLabel} ${folded(label)}`, device],
+];
+
+interface Named {
+  device: string;
+  uuid: string;
+  label: string;
+}
+
+const carriers = (entries: readonly [string, string][]): Map<string, string[]> => {
+  const byContent = new Map<string, string[]>();
+  for (const [what, device] of entries) byContent.set(what, [...(byContent.get(what) ?? []), device]);
+  return byContent;
+};
 
 const indexOf = (heard: Heard, assignments: readonly Assignment[]): Index => {
   const { kernel, udev, probes } = heard;
@@ -37,8 +56,10 @@ const indexOf = (heard: Heard, assignments: readonly Assignment[]): Index => {
     all: new Set(nodes.map(({ name }) => name)),
     byNumbers: new Map(nodes.map(({ name, numbers }) => [numbers, name])),
     byLink,
-    contents: sources.flatMap(contentsOf),
-    partitions: sources.flatMap(partitionsOf),
+    byContent: carriers([
+      ...sources.flatMap(contentsOf).flatMap((one) => carried(one, 'uuid', 'label')),
+      ...sources.flatMap(partitionsOf).flatMap((one) => carried(one, 'partuuid', 'partlabel')),
+    ]),
     assignments,
   };
 };
@@ -46,14 +67,10 @@ const indexOf = (heard: Heard, assignments: readonly Assignment[]): Index => {
 const decoded = (text: string): string =>
   text.replace(/\\x([0-9a-f]{2})/gi, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 
-type By = 'uuid' | 'label' | 'partuuid' | 'partlabel';
-
 /** Everything that carries it, a guest's virtual disk too: which one is meant nobody can tell. */
-const carrying = ({ contents, partitions }: Index, by: By, value: string): string[] => {
+const carrying = ({ byContent }: Index, by: By, value: string): readonly string[] => {
   const wanted = folded(decoded(value));
-  const candidates = by.startsWith('part') ? partitions : contents;
-  const field = by.endsWith('label') ? 'label' : 'uuid';
-  return wanted === '' ? [] : candidates.filter((one) => folded(one[field]) === wanted).map(({ device }) => device);
+  return wanted === '' ? [] : (byContent.get(`${by} ${wanted}`) ?? []);
 };
 
 /** A hyphen of a group's or volume's name is doubled (dm-names of LVM). */
@@ -87,7 +104,7 @@ const BY: Readonly<Record<string, By>> = {
   'by-partlabel': 'partlabel',
 };
 
-const diskNamed = (index: Index, kind: string, name: string): string[] => {
+const diskNamed = (index: Index, kind: string, name: string): readonly string[] => {
   const by = BY[kind];
   if (by !== undefined) return carrying(index, by, name);
   if (kind === 'by-diskseq') return index.heard.kernel.filter(({ diskseq }) => String(diskseq) === name).map((one) => one.name);
@@ -98,7 +115,7 @@ const ownLink = (index: Index, link: string): string[] =>
   index.assignments.filter((one) => one.link === link).flatMap(({ uuid }) => carrying(index, 'uuid', uuid));
 
 /** Below /dev, by the directory that the name is in. */
-const inDirectory = (index: Index, [directory = '', name = '', ...rest]: readonly string[], depth: number): string[] => {
+const inDirectory = (index: Index, [directory = '', name = '', ...rest]: readonly string[], depth: number): readonly string[] => {
   switch (directory) {
     case 'disk':
       return diskNamed(index, name, rest.join('/'));
@@ -136,7 +153,7 @@ const devicePath = (index: Index, path: string, depth = 4): string[] => {
 };
 
 /** As fstab(5), crypttab(5) and systemd's units name devices. */
-const specNamed = (index: Index, spec: string, depth = 4): string[] => {
+const specNamed = (index: Index, spec: string, depth = 4): readonly string[] => {
   const [, tag = '', value = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)="?([^"]*)"?$/i.exec(spec) ?? [];
   if (tag !== '') return carrying(index, tag.toLowerCase() as By, value);
   return devicePath(index, spec, depth);
