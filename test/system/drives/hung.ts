@@ -13,7 +13,9 @@ import { type Lab, type LabDrive, labMissing, run } from './lab.ts';
 export const hungMissing = labMissing || (existsSync('/dev/fuse') ? '' : 'the kernel here has no FUSE (/dev/fuse)');
 
 export interface HungDrive extends LabDrive {
-  /** From now on nothing that is read or written comes back. */
+  /** Where the file behind it is served; to be left alone while it hangs. */
+  served: string;
+  /** From now on nothing that is read or written comes back, and what the file is neither. */
   hang(): void;
   /** Everything that waits is answered, and all that comes. */
   answer(): void;
@@ -32,6 +34,7 @@ const OP = {
   interrupt: 36,
   batchForget: 42,
 };
+const HELD: ReadonlySet<number> = new Set([OP.read, OP.write, OP.getattr, OP.lookup]);
 const ENOENT = 2;
 const ENOSYS = 38;
 const IN_HEADER = 40;
@@ -64,14 +67,11 @@ const replyTo = (content: Buffer, opcode: number, node: bigint, body: Buffer): B
       if (body.subarray(0, body.indexOf(0)).toString() !== NAME) return -ENOENT;
       const out = Buffer.alloc(40 + 88);
       out.writeBigUInt64LE(FILE, 0);
-      out.writeBigUInt64LE(3600n, 16);
-      out.writeBigUInt64LE(3600n, 24);
       attributes(FILE, content.length).copy(out, 40);
       return out;
     }
     case OP.getattr: {
       const out = Buffer.alloc(16 + 88);
-      out.writeBigUInt64LE(3600n, 0);
       attributes(node, node === ROOT ? 0 : content.length).copy(out, 16);
       return out;
     }
@@ -140,7 +140,7 @@ const serve = (fd: number, content: Buffer) => {
       const reply = replyTo(content, opcode, request.readBigUInt64LE(16), body);
       if (reply !== null) send(unique, reply);
     };
-    if (hangs && (opcode === OP.read || opcode === OP.write)) held.push(answer);
+    if (hangs && HELD.has(opcode)) held.push(answer);
     else answer();
   };
   const loop = async (): Promise<void> => {
@@ -188,5 +188,5 @@ export const hungDrive = async (lab: Lab, name: string, mb = 32): Promise<HungDr
     server.answer();
     await lab.detach(drive);
   });
-  return { ...drive, hang: server.hang, answer: server.answer };
+  return { ...drive, served: join(point, NAME), hang: server.hang, answer: server.answer };
 };
