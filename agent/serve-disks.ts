@@ -90,7 +90,8 @@ export const composeDisks = async (parts: DiskParts) => {
     onLook: ({ inventory }) => watch.saw(inventory),
   });
 
-  const selfTest = createSelfTest({ clock, run: runCommand, proc, sysfs, udev, zpool, pid: process.pid, loopDrives });
+  const selfTest =
+    parts.sources.selfTest ?? createSelfTest({ clock, run: runCommand, proc, sysfs, udev, zpool, pid: process.pid, loopDrives });
   const writesOff = createWritesOff({ clock, selfTest, problems });
   const claims = createClaims({ current, settings, enrolled: guests });
   const inUse = createInUse({ check, gather, assignments: records.assignments, guestOf });

@@ -12,6 +12,7 @@ import { createMayLook } from './disks/may-look.ts';
 import { createProbes, type Probes } from './disks/probes.ts';
 import type { Records } from './disks/records.ts';
 import { seenMounts } from './disks/seen-mounts.ts';
+import type { SelfTest } from './disks/self-test.ts';
 import { createSmart, type Smart } from './disks/smart/service.ts';
 import type { Problems } from './health/problems.ts';
 import { createBlockCounters } from './ports/block-counters.ts';
@@ -34,6 +35,7 @@ export interface DriveSources {
   gather?: () => Promise<Gathered>;
   probes?: Pick<Probes, 'read' | 'again' | 'last'>;
   smartctl?: Smartctl;
+  selfTest?: SelfTest;
 }
 
 export interface EvidenceParts {

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { endpoint, type RefusalForm, type TypeOf, typed } from '../endpoint.ts';
 import { FilesystemUuid, Vmid } from '../ids.ts';
+import { couldNotAsk } from './refusals.ts';
 import { DriveClass, DriveHealth, Fraction, nullable } from './values.ts';
 
 /** What a drive is to the host. What cannot be determined is `system`. */
@@ -74,6 +75,7 @@ export const listDisks = endpoint({
   access: 'disks:read',
   summary: "The host's drives, each with its role and why.",
   reply: Disks,
+  refusal: couldNotAsk,
 });
 
 /** Clients show a refusal's sentence only when the status is 200. The token's own failures and floods keep theirs. */
