@@ -8,6 +8,7 @@ import { createGuests, type Guests } from '#agent/guests/service';
 import { guestHandlers } from '#agent/http/guest-handlers';
 import type { GuestHandlers } from '#agent/http/routes';
 import { createGuestServer } from '#agent/http/server';
+import type { InterfaceAddress } from '#agent/http/source';
 import { type Leaf, makeLeaf } from '#agent/ports/certificate';
 import { systemClock } from '#agent/ports/clock';
 import type { Level } from '#agent/ports/journal';
@@ -80,12 +81,18 @@ const notYet = (): never => {
 export const startTestAgent = async ({
   clock = systemClock,
   limits = { requestsPerSecond: 100_000, streams: 4 },
+  address = '127.0.0.1',
+  interfaces = () => [{ address: '127.0.0.1', cidr: '127.0.0.1/8' }],
   resources = async () => ({ guests: [onNode(101), onNode(102), onNode(103)], storages: [] }),
 }: {
   clock?: Clock;
   /** Proxmox's answer about the guests. */
   resources?: Proxmox['resources'];
   limits?: TestAgent['limits'];
+  /** Where it listens. */
+  address?: string;
+  /** The host's own, as the agent is told. */
+  interfaces?: () => InterfaceAddress[];
 } = {}): Promise<TestAgent> => {
   leaf ??= makeLeaf('test', ['127.0.0.1']);
   const { key, certificate } = await leaf;
@@ -120,12 +127,12 @@ export const startTestAgent = async ({
     storage: { list: unused, coverage: unused },
   });
   const server = await createGuestServer({
-    listen: [{ address: '127.0.0.1', port: 0 }],
+    listen: [{ address, port: 0 }],
     key,
     certificate,
     guests,
     handlers: lateBound(handlers),
-    interfaces: () => [{ address: '127.0.0.1', cidr: '127.0.0.1/8' }],
+    interfaces,
     clock,
     journal: log,
   });
@@ -138,7 +145,7 @@ export const startTestAgent = async ({
     journal,
     limits,
     handlers,
-    ask: (path, options) => ask(port, path, options),
+    ask: (path, options) => ask(address, port, path, options),
     raw: (text, options) => raw(port, text, options),
     enroll: async (vmid) => (await guests.enroll(vmid)).bootstrap.token,
     close: async () => {
@@ -149,11 +156,16 @@ export const startTestAgent = async ({
   };
 };
 
-const ask = (port: number, path: string, { token, method = 'GET', body, headers = {}, signal }: Ask = {}): Promise<Answer> =>
+const ask = (
+  host: string,
+  port: number,
+  path: string,
+  { token, method = 'GET', body, headers = {}, signal }: Ask = {},
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const call = request({
-      host: '127.0.0.1',
+      host,
       port,
       path,
       method,
