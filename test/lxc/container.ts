@@ -4,6 +4,7 @@
  * groups, and they are taken away.
  */
 import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mappedRootOf } from '#agent/guests/idmap';
@@ -43,19 +44,27 @@ export interface Container {
   hold(script: string): Promise<Held>;
 }
 
+/** A machine that is not this one: how its files are reached from here, and how a program is run there. */
+export interface Machine {
+  root: string;
+  enter(argv: readonly string[]): [string, ...string[]];
+}
+
 export interface ContainerPlace {
   /** A directory for everything, which the containers' root can pass. */
   dir: string;
   /** The guest's configuration file, as Proxmox and the agent see it. Read at every start. */
   config: string;
   vmid: number;
+  /** Where both are and the container runs; this machine unless told. */
+  machine?: Machine;
 }
 
 /** LXC uses newuidmap where it finds it, and that wants /etc/subuid to be changed; as root it can do without. */
 const ENV = { PATH: '/nonexistent', LC_ALL: 'C' };
 const TIMEOUT_MS = 20_000;
 
-const ask = (program: string, args: readonly string[]): Promise<Output> =>
+const ask = ([program, ...args]: readonly [string, ...string[]]): Promise<Output> =>
   new Promise((resolve) => {
     execFile(program, args, { env: ENV, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : null, stdout, stderr });
@@ -155,49 +164,48 @@ const ownedBy = (path: string, uid: number): void => {
   for (const name of ['', ...readdirSync(path)]) if (!/^(s?bin|lib(64)?)$/.test(name)) chownSync(join(path, name), uid, uid);
 };
 
-export const makeContainer = ({ dir, config, vmid }: ContainerPlace): Container => {
+export const makeContainer = ({ dir, config, vmid, machine }: ContainerPlace): Container => {
+  const { root: machineRoot, enter }: Machine = machine ?? { root: '', enter: ([program = '', ...args]) => [program, ...args] };
   const lxcPath = join(dir, 'lxc');
   const own = join(lxcPath, String(vmid));
   const root = join(own, 'rootfs');
-  makeRoot(root);
-  const named = ['-P', lxcPath, '-n', String(vmid)];
-  const attach = (argv: readonly string[]): string[] => [...named, '--clear-env', '-v', 'PATH=/usr/bin:/usr/sbin', '--', ...argv];
+  makeRoot(join(machineRoot, root));
+  const lxc = (verb: string, ...args: string[]): [string, ...string[]] =>
+    enter([`/usr/bin/lxc-${verb}`, '-P', lxcPath, '-n', String(vmid), ...args]);
+  const attach = (argv: readonly string[], token = ''): [string, ...string[]] =>
+    lxc('attach', '--clear-env', '-v', 'PATH=/usr/bin:/usr/sbin', '-v', `TOKEN=${token}`, '--', ...argv);
 
   let monitor: { ended: Promise<null> } | null = null;
 
   const start = async (): Promise<void> => {
-    const text = readFileSync(config, 'utf8');
-    ownedBy(root, mappedRootOf({ type: 'lxc', text })?.uid ?? 0);
-    writeFileSync(join(own, 'config'), lxcConfig(vmid, root, text));
+    const text = readFileSync(join(machineRoot, config), 'utf8');
+    ownedBy(join(machineRoot, root), mappedRootOf({ type: 'lxc', text })?.uid ?? 0);
+    writeFileSync(join(machineRoot, own, 'config'), lxcConfig(vmid, root, text));
     const log = join(own, 'log');
-    const options = [...named, '--foreground', '-o', log, '-l', 'INFO'];
     // Ends with this process: LXC's own is killed, and the container with it.
-    const child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', '/usr/bin/lxc-start', ...options], {
-      env: ENV,
-      stdio: 'ignore',
-    });
+    const command = ['--pdeathsig', 'KILL', '--', ...lxc('start', '--foreground', '-o', log, '-l', 'INFO')];
+    const child = spawn('/usr/bin/setpriv', command, { env: ENV, stdio: 'ignore' });
     monitor = { ended: new Promise((resolve) => child.once('exit', () => resolve(null))) };
-    const waiting = ask('/usr/bin/lxc-wait', [...named, '-s', 'RUNNING', '-t', '15']);
+    const waiting = ask(lxc('wait', '-s', 'RUNNING', '-t', '15'));
     if ((await Promise.race([waiting, monitor.ended]))?.code !== 0)
-      throw new Error(`container ${vmid} did not start: ${readFileSync(log, 'utf8').slice(-3000)}`);
+      throw new Error(`container ${vmid} did not start: ${readFileSync(join(machineRoot, log), 'utf8').slice(-3000)}`);
   };
   const stop = async (): Promise<void> => {
     if (monitor === null) return;
-    await ask('/usr/bin/lxc-stop', [...named, '-k']);
+    await ask(lxc('stop', '-k'));
     await monitor.ended;
     monitor = null;
   };
-  const tryRun = (...argv: string[]): Promise<Output> => ask('/usr/bin/lxc-attach', attach(argv));
+  const tryRun = (...argv: string[]): Promise<Output> => ask(attach(argv));
   const run = async (...argv: string[]): Promise<string> => {
     const { code, stdout, stderr } = await tryRun(...argv);
     if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${code} in container ${vmid}: ${stderr || stdout}`);
     return stdout.trim();
   };
   const hold = async (script: string): Promise<Held> => {
-    const child = spawn('/usr/bin/lxc-attach', attach(['/usr/bin/sh', '-c', `echo $$; ${script}`]), {
-      env: ENV,
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const token = randomUUID();
+    const [program, ...args] = attach(['/usr/bin/sh', '-c', `echo $$; ${script}`], token);
+    const child = spawn(program, args, { env: ENV, stdio: ['pipe', 'pipe', 'inherit'] });
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
     let said = '';
     for await (const text of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false }) as AsyncIterable<string>) {
@@ -210,9 +218,8 @@ export const makeContainer = ({ dir, config, vmid }: ContainerPlace): Container 
       .map(Number)
       .find((one) => {
         try {
-          const status = readFileSync(`/proc/${one}/status`, 'utf8');
-          const group = readFileSync(`/proc/${one}/cgroup`, 'utf8');
-          return group.includes(`/lxc/${vmid}/`) && new RegExp(`^NSpid:.*\\t${inside}$`, 'm').test(status);
+          if (!readFileSync(`/proc/${one}/environ`, 'utf8').includes(`TOKEN=${token}`)) return false;
+          return new RegExp(`^NSpid:.*\\t${inside}$`, 'm').test(readFileSync(`/proc/${one}/status`, 'utf8'));
         } catch {
           return false;
         }
