@@ -1,8 +1,9 @@
 /** What the demo does, step by step, in words that a stranger understands. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Bootstrap } from '#shared/bootstrap';
 import { followBackup, followVerification } from './backup.ts';
 import { buildDrives, type DemoDrives } from './drives.ts';
@@ -83,6 +84,9 @@ const publish = (path: string, value: object): void => {
   renameSync(`${path}.new`, path);
 };
 
+/** It is no program of the project's, so it lies beside this file. */
+const WITH_SAMPLES = fileURLToPath(new URL('./agent-with-samples.js', import.meta.url));
+
 const aboutDrives = ({ devices: { system, backup, user_data, blank } }: DemoDrives): string =>
   [
     `2. Its five drives are real to this machine's kernel (loop devices on files in drives/): guests' disks lie on ${system}, archives`,
@@ -97,8 +101,9 @@ interface Stage {
   /** Of felhom-quiesced, which obeys no file that others could have written: not below the directory that the user chose. */
   quiescedDir: string;
   children: ChildProcess[];
-  /** What the programs wrote last. */
+  /** What the programs wrote last; all of it is in the directory's `log`. */
   said: string[];
+  note: (line: string) => void;
 }
 
 /** Each step looks at `signal` first, so that nothing is started once the demo is to end. */
@@ -112,9 +117,9 @@ const play = async (
     ending.signal.throwIfAborted();
     say(line);
   };
-  const launch = (name: 'agent' | 'controller', args: readonly string[]): ChildProcess => {
+  const launch = (name: 'agent' | 'controller', args: readonly string[], file?: string): ChildProcess => {
     ending.signal.throwIfAborted();
-    const child = ending.watch(start(name, args, (line) => stage.said.push(line)));
+    const child = ending.watch(start(name, args, stage.note, file));
     stage.children.push(child);
     return child;
   };
@@ -135,7 +140,10 @@ const play = async (
 
   const port = portBase === 0 ? await freePort() : portBase + 1;
   const agentConfig = writeAgentConfig(host, { dir, port, disks: drives.settings });
-  await agentAnswers(launch('agent', ['serve', '--config', agentConfig]), agentConfig, stage.said);
+  const agent = onDrives
+    ? launch('agent', ['serve', '--config', agentConfig])
+    : launch('agent', ['--config', agentConfig], WITH_SAMPLES);
+  await agentAnswers(agent, agentConfig, stage.said);
   step('3. felhom-agent runs on the node. It made its key and certificate, and talks to Proxmox with a token of few rights.');
 
   const guests = await enrolAll(dir, agentConfig, vmids, socketIn(stage.quiescedDir));
@@ -146,7 +154,7 @@ const play = async (
 
   const apps = [notesApp(dir, first.vmid)];
   const watch = (child: ChildProcess) => void stage.children.push(ending.watch(child));
-  await startQuiesced(stage.quiescedDir, apps, (line) => stage.said.push(line), watch);
+  await startQuiesced(stage.quiescedDir, apps, stage.note, watch);
   launch('controller', ['run', '--config', first.controllerConfig]);
   step(
     '5. In guest 101 runs felhom-quiesced, which alone may hold the application "notes" (quiesce.yaml), and felhom-controller,',
@@ -159,7 +167,7 @@ const play = async (
   say('felhom demo is ready');
   say(`  Proxmox  ${details.pve.endpoint}`);
   say(`  agent    https://${details.agent.endpoint}`);
-  say(`  details  ${join(dir, 'demo.json')}`);
+  say(`  details  ${join(dir, 'demo.json')}; what the programs write is in ${join(dir, 'log')}`);
   say('');
 
   const { ok } = await followBackup(first.bootstrap, say, ending.signal);
@@ -177,7 +185,12 @@ const play = async (
 /** Runs the demo to its end; answers the exit status. */
 export const runDemo = async (options: DemoOptions): Promise<number> => {
   const quiescedDir = mkdtempSync(join(tmpdir(), 'felhom-q-'));
-  const stage: Stage = { quiescedDir, children: [], said: [] };
+  const said: string[] = [];
+  const note = (line: string) => {
+    said.push(line);
+    appendFileSync(join(options.dir, 'log'), `${line}\n`, { mode: 0o600 });
+  };
+  const stage: Stage = { quiescedDir, children: [], said, note };
   const ending = createEnding();
   try {
     return (await play(stage, options, ending)) ?? 0;

@@ -23,8 +23,14 @@ const UNIT_ENV = { ...process.env, MALLOC_ARENA_MAX: '2' };
 /** Ends the child when this process is killed without a chance to do so (prctl(2), PR_SET_PDEATHSIG). */
 const SETPRIV = '/usr/bin/setpriv';
 
-export const start = (name: ProgramName, args: readonly string[], onLine: (line: string) => void): ChildProcess => {
-  const argv = [...NODE_FLAGS[name], program(name), ...args];
+/** @param file another program of ours with the flags of this one */
+export const start = (
+  name: ProgramName,
+  args: readonly string[],
+  onLine: (line: string) => void,
+  file = program(name),
+): ChildProcess => {
+  const argv = [...NODE_FLAGS[name], file, ...args];
   const [command, commandArgs] = existsSync(SETPRIV)
     ? [SETPRIV, ['--pdeathsig', 'TERM', process.execPath, ...argv]]
     : [process.execPath, argv];
