@@ -69,6 +69,8 @@ export const createMounting = ({ mounts, directories, guests, sysfs, run }: Moun
 
   const toGuest = async (assignment: Assignment, source: Source): Promise<void> => {
     const { guestPoint } = spec(assignment);
+    // It is in memory only, and may have gone since.
+    await guests.prepare(assignment.vmid);
     await prepareDirectory(guestPoint);
     await mounts.show(spec(assignment));
     await requireOwn(guestPoint, assignment, source);

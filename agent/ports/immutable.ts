@@ -1,4 +1,5 @@
 /** The directories that drives are mounted on: root's, closed, and immutable, so that an absent drive never fills the disk below. */
+import type { Stats } from 'node:fs';
 import { lstat, mkdir, readdir, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CommandError, type RunCommand } from './command.ts';
@@ -34,6 +35,12 @@ const ancestors = (path: string): string[] => {
   return above === path ? [] : [...ancestors(above), above];
 };
 
+const lstatThere = (path: string): Promise<Stats | null> =>
+  lstat(path).catch((error: unknown) => {
+    if (isCode(error, 'ENOENT')) return null;
+    throw error;
+  });
+
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
 
@@ -57,9 +64,10 @@ const requireRootsOwn = async (path: string): Promise<void> => {
   }
 };
 
-/** @returns its mode */
-const requireEmptyAndRoots = async (path: string): Promise<number> => {
-  const found = await lstat(path);
+/** @returns its mode; null: there is nothing yet */
+const requireEmptyAndRoots = async (path: string): Promise<number | null> => {
+  const found = await lstatThere(path);
+  if (found === null) return null;
   if (!found.isDirectory() || found.uid !== 0) throw new DirectoryError('taken', `${path} is not a directory of root's`);
   if ((await readdir(path)).length > 0) throw new DirectoryError('taken', `${path} is not empty`);
   return found.mode & 0o7777;
@@ -99,10 +107,9 @@ export const createMountDirectories = (run: RunCommand): MountDirectories => {
     await rmdir(path);
   };
 
-  /** @returns its mode; null: there is nothing yet */
   const check = async (path: string): Promise<number | null> => {
     await requireRootsOwn(path);
-    return requireEmptyAndRoots(path).catch(unlessAbsent);
+    return requireEmptyAndRoots(path);
   };
 
   const make = async (path: string): Promise<void> => {
