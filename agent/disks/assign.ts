@@ -207,7 +207,7 @@ export const createAssign = (ports: AssignPorts) => {
   const perform = async (vmid: number, wanted: Wanted): Promise<AssignedDisk> => {
     const off = ports.writesOff();
     if (off !== '') throw new FelhomError('drive-writes-off', off);
-    const candidate = findCandidate(await lookAnew(wanted.uuid), wanted.uuid);
+    const candidate = findCandidate(await lookAnew(wanted.uuid), wanted.uuid, vmid);
     const { drive } = candidate;
     claim(drive, vmid, ports.claims(), 0);
     requireUsable(candidate, wanted.fstype, settings().filesystems);

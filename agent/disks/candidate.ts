@@ -17,23 +17,23 @@ export const carrying = ({ drives }: Inventory, uuid: string): Candidate[] =>
 
 const NOTHING = 'Nothing was changed.';
 
-/** Of a role that is not a customer's the first reason is the weightiest. */
-const protectedBy = ({ drive }: Candidate): FelhomError =>
-  new FelhomError(
-    'drive-protected',
-    `This drive cannot be connected: ${drive.reasons[0]?.sentence ?? 'the server needs it.'} ${NOTHING}`,
-  );
+/** What another guest has is told to none by more than that. */
+const protectedBy = ({ drive: { holders, reasons } }: Candidate, vmid: number): FelhomError => {
+  const another = holders.some((holder) => holder.kind === 'guest' && holder.vmid !== vmid);
+  const why = another ? 'It is given to another guest.' : (reasons[0]?.sentence ?? 'The server needs it.');
+  return new FelhomError('drive-protected', `This drive cannot be connected. ${why} ${NOTHING}`);
+};
 
 /**
  * The one customer's drive that carries it. A guest can give its own virtual disks any UUID: what is the host's or is given to a
  * guest is no candidate, and no duplicate either.
  */
-export const findCandidate = (inventory: Inventory, uuid: string): Candidate => {
+export const findCandidate = (inventory: Inventory, uuid: string, vmid: number): Candidate => {
   const found = carrying(inventory, uuid);
   const [first, ...others] = found.filter(({ drive }) => drive.role === 'user-data');
   if (first === undefined) {
     const [other] = found;
-    if (other !== undefined) throw protectedBy(other);
+    if (other !== undefined) throw protectedBy(other, vmid);
     throw new FelhomError(
       'drive-not-found',
       `No drive with this file system is plugged in. Check its cable and its power. ${NOTHING}`,

@@ -29,12 +29,14 @@ export interface Places {
 /** Settings that hold text for people. */
 const WORDS = new Set(['description', 'name', 'hostname', 'tags']);
 
+const tidy = (path: string): string => posix.normalize(path).replace(/(.)\/+$/, '$1');
+
 /** Every absolute path in a value, whatever is around it: `mp0: /mnt/x,mp=/x`, `-drive file=/mnt/x/disk.raw,…`. */
 const pathsIn = (value: string): string[] =>
   decodeOctal(value)
     .split(/[\s,;='"]+/)
     .filter((word) => word.startsWith('/'))
-    .map((word) => posix.normalize(word).replace(/(.)\/+$/, '$1'));
+    .map(tidy);
 
 const names = ({ mountPoint, guestPoint }: Places, value: string): boolean =>
   pathsIn(value).some((path) => isWithin(path, mountPoint) || isWithin(path, guestPoint));
@@ -89,12 +91,12 @@ const sourceIn = (key: string, value: string, { directories }: ProxmoxFiles): st
   return directories.filter(({ id }) => isShareOf(key, value, id)).flatMap(({ entries }) => entries.map(({ path = '' }) => path));
 };
 
-/** Guests that are given the whole mount root, or what is above it: they could put links in its place. */
+/** Guests that are given the mount root, what is above it, or every guest's drives: they could put links there, and see what is others'. */
 export const exposing = (files: ProxmoxFiles, mountRoot: string): number[] =>
   files.guests
     .filter((guest) =>
       settingsOf(guest).some(([key, value]) =>
-        sourceIn(key, value, files).some((path) => path.startsWith('/') && isWithin(mountRoot, posix.normalize(path))),
+        sourceIn(key, value, files).some((path) => path.startsWith('/') && isWithin(`${mountRoot}/.guests`, tidy(path))),
       ),
     )
     .map(({ vmid }) => vmid);
