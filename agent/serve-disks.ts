@@ -94,7 +94,7 @@ export const composeDisks = async (parts: DiskParts) => {
     parts.sources.selfTest ?? createSelfTest({ clock, run: runCommand, proc, sysfs, udev, zpool, pid: process.pid, loopDrives });
   const writesOff = createWritesOff({ clock, selfTest, problems });
   const claims = createClaims({ current, settings, enrolled: guests });
-  const inUse = createInUse({ check, gather, assignments: records.assignments, guestOf });
+  const inUse = parts.sources.inUse ?? createInUse({ check, gather, assignments: records.assignments, guestOf });
   const deeds = composeDriveDeeds({
     ...parts,
     ...{ check, guestOf, inUse, current, claims, writesOff: writesOff.why },

@@ -6,6 +6,7 @@ import { type Current, createCurrent, type Look } from './disks/current.ts';
 import type { DriveRecord, Inventory } from './disks/drive.ts';
 import type { Evidence } from './disks/evidence.ts';
 import { createGather, type Gathered } from './disks/gather.ts';
+import type { InUse } from './disks/in-use.ts';
 import { inventoryOf } from './disks/inventory.ts';
 import { isDriveDevice } from './disks/kinds.ts';
 import { createMayLook } from './disks/may-look.ts';
@@ -36,6 +37,7 @@ export interface DriveSources {
   probes?: Pick<Probes, 'read' | 'again' | 'last'>;
   smartctl?: Smartctl;
   selfTest?: SelfTest;
+  inUse?: InUse;
 }
 
 export interface EvidenceParts {

@@ -77,6 +77,13 @@ export const sampleSources = (dir: string): DriveSources => {
       power: async () => ({ said: true, text: WELL }),
       scan: async () => ({ said: false, why: 'missing' }),
     },
+    // Nobody on this machine has a drive open that there is not.
+    inUse: {
+      holders: async ({ name }) =>
+        (hostIn(dir).mounts ?? [])
+          .filter(({ from }) => from.startsWith(name))
+          .map(({ point }) => ({ kind: 'mount', sentence: `It is mounted at ${point}.`, vmid: null, pid: null })),
+    },
     selfTest: { run: async () => 'The drives of this demo are samples, so nothing is done to them.' },
   };
 };
