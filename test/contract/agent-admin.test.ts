@@ -155,6 +155,34 @@ const identity = (port: number, token: string): Promise<any> =>
       .end();
   });
 
+test('a container is given the line by which its drives show at enrolment, and loses it at removal; root shares with a machine', async () => {
+  const folder = join(directory, 'pve/nodes/pve1/lxc');
+  const file = join(folder, '101.conf');
+  const before = '#caf\u00e9\narch: amd64\nunprivileged: 1\n\n[before]\narch: amd64\n';
+  mkdirSync(folder);
+  writeFileSync(join(directory, 'pve/.version'), '{"version":1}');
+  writeFileSync(file, before);
+  await start();
+  const enrolled = await felhom('guest', 'enroll', '101', '--print', '--config', configFile);
+  expect([enrolled.status, enrolled.err]).toEqual([0, expect.not.stringContaining('rives')]);
+  const line = 'lxc.mount.entry: /mnt/felhom/.guests/101 mnt/felhom none rbind,ro,rslave,create=dir,optional 0 0\n';
+  expect(readText(file)).toBe(before.replace('\n\n[before]', `\n${line}\n[before]`));
+
+  // What is enrolled without a configuration that can be changed is enrolled all the same.
+  const other = await felhom('guest', 'enroll', '102', '--print', '--config', configFile);
+  expect([other.status, other.err]).toEqual([
+    0,
+    expect.stringContaining('Drives do not show in guest 102 yet. Guest 102 is not on this server.'),
+  ]);
+  const stranger = await felhom('guest', 'share', '103', '--config', configFile);
+  expect([stranger.status, stranger.err]).toEqual([1, expect.stringContaining('not enrolled')]);
+
+  expect((await felhom('guest', 'remove', '101', '--config', configFile)).status).toBe(0);
+  expect(readText(file)).toBe(before);
+  rmSync(folder, { recursive: true });
+  rmSync(join(directory, 'pve/.version'));
+});
+
 test('the command line enrols, lists, rotates, revokes and removes by the running agent', async () => {
   const agent = await start();
   const port = agent.listen[0]?.port ?? 0;
