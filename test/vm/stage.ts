@@ -45,14 +45,20 @@ const closure = (names: readonly string[]): string[] => {
 const runs = (path: string): boolean =>
   !/\/better-sqlite3\/(deps|src)(\/|$)|\.(d\.ts|md|map|markdown)$|\/(test|tests|docs|benchmark|examples)$/.test(path);
 
-/** @returns the archive's path, below `share` */
-export const stage = async (share: string): Promise<string> => {
+/** Makes `felhom.tar` in a directory. */
+export const stage = async (share: string): Promise<void> => {
   const tree = join(share, 'tree');
   rmSync(tree, { recursive: true, force: true });
   const home = join(tree, 'usr/lib/felhom');
   const programs: [entryPoints: Record<string, string>, directory: string][] = [
     [agentPrograms(), 'dist'],
-    [{ 'vm/host': join(ROOT, 'test/vm/inside/host.ts') }, 'test'],
+    [
+      {
+        'vm/host': join(ROOT, 'test/vm/inside/host.ts'),
+        'vm/evidence': join(ROOT, 'test/system/drives/evidence-main.ts'),
+      },
+      'test',
+    ],
   ];
   // By the agent's own way, which no bundler sees (ports/proxmox-transport.ts).
   const imported = ['undici'];
@@ -67,8 +73,6 @@ export const stage = async (share: string): Promise<string> => {
   const units = join(tree, 'etc/systemd/system');
   mkdirSync(units, { recursive: true });
   cpSync(join(ROOT, 'systemd/felhom-agent.service'), join(units, 'felhom-agent.service'));
-  const archive = join(share, 'felhom.tar');
-  execFileSync('tar', ['-C', tree, '--owner=0', '--group=0', '-cf', archive, '.']);
+  execFileSync('tar', ['-C', tree, '--owner=0', '--group=0', '-cf', join(share, 'felhom.tar'), '.']);
   rmSync(tree, { recursive: true });
-  return archive;
 };

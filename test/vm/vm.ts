@@ -1,9 +1,10 @@
 /** A host in a virtual machine, for what loop devices cannot show: SMART, udev and its links, plugs pulled, LVM-thin, a kernel that may panic. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isAlive } from '../chaos/alive.ts';
 import { image } from './image.ts';
 import { type Qmp, qmpAt } from './qmp.ts';
 
@@ -16,12 +17,12 @@ export interface Ran {
 export interface Vm {
   /** Where 8443 of the machine is reached on loopback. */
   port: number;
-  /** A directory that the machine sees. */
-  share: string;
   /** As root, by a shell. @param timeoutMs then status 124 */
   run(command: string, timeoutMs?: number): Promise<Ran>;
   /** What it wrote, without the last newline; rejects where it failed. */
   out(command: string, timeoutMs?: number): Promise<string>;
+  /** A path on this machine that leads to a socket in there. */
+  socket(path: string): Promise<string>;
   qmp: Qmp;
   /** The plug of the USB drive. */
   usb: { pull(): Promise<void>; plug(): Promise<void> };
@@ -84,7 +85,7 @@ const machineArgs = (dir: string, share: string, ports: { ssh: number; agent: nu
   '-netdev',
   `user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:${ports.ssh}-:22,hostfwd=tcp:127.0.0.1:${ports.agent}-:8443`,
   ...['-device', 'virtio-net-pci,netdev=n0,romfile='],
-  ...['-virtfs', `local,path=${share},mount_tag=felhom,security_model=none,readonly=on`],
+  ...['-virtfs', `local,path=${share},mount_tag=felhom-share,security_model=none,readonly=on`],
   ...['-drive', `if=none,id=sys,file=${image.disk},format=raw,snapshot=on`],
   ...['-device', `virtio-blk-pci,drive=sys,id=dsys,serial=${SERIALS.system}`],
   ...[...drive(dir, 'nvme'), '-device', `nvme,drive=nvme,id=dnvme,serial=${SERIALS.nvme}`],
@@ -99,26 +100,25 @@ const machineArgs = (dir: string, share: string, ports: { ssh: number; agent: nu
   ...['-device', `usb-storage,drive=usb,id=dusb,bus=xhci.0,removable=on,serial=${SERIALS.usb}`],
 ];
 
-/** A shell command over one kept connection; a tenth of a second each. */
-const sshFor = (dir: string, port: number) => {
-  const args = [
-    ...['-q', '-i', image.key, '-p', String(port), '-o', 'UserKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=no'],
-    ...['-o', 'BatchMode=yes', '-o', 'ConnectTimeout=5', '-o', 'ServerAliveInterval=5', '-o', 'ServerAliveCountMax=6'],
-    ...['-o', 'ControlMaster=auto', '-o', `ControlPath=${join(dir, 'ssh')}`, '-o', 'ControlPersist=600', 'root@127.0.0.1'],
-  ];
-  return (command: string, timeoutMs = 60_000): Promise<Ran> =>
-    new Promise((resolve) => {
-      const options = { timeout: timeoutMs, killSignal: 'SIGKILL' as const, maxBuffer: 32 << 20 };
-      execFile('/usr/bin/ssh', [...args, command], options, (error, out, err) => {
-        const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 124;
-        resolve({ status, out, err });
-      });
+/** Of one kept connection, so that a command costs a tenth of a second. */
+const sshArgs = (dir: string, port: number): string[] => [
+  ...['-q', '-i', image.key, '-p', String(port), '-o', 'UserKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=no'],
+  ...['-o', 'BatchMode=yes', '-o', 'ConnectTimeout=5', '-o', 'ServerAliveInterval=5', '-o', 'ServerAliveCountMax=6'],
+  ...['-o', 'ControlMaster=auto', '-o', `ControlPath=${join(dir, 'ssh')}`, '-o', 'ControlPersist=600'],
+];
+
+const ssh = (args: readonly string[], timeoutMs: number): Promise<Ran> =>
+  new Promise((resolve) => {
+    const options = { timeout: timeoutMs, killSignal: 'SIGKILL' as const, maxBuffer: 32 << 20 };
+    execFile('/usr/bin/ssh', args, options, (error, out, err) => {
+      const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 124;
+      resolve({ status, out, err });
     });
-};
+  });
 
 const BOOT_MS = 240_000;
 
-const booted = async (qemu: ChildProcess, run: ReturnType<typeof sshFor>, log: () => string): Promise<void> => {
+const booted = async (qemu: ChildProcess, run: Vm['run'], log: () => string): Promise<void> => {
   for (const end = Date.now() + BOOT_MS; Date.now() < end; ) {
     if (qemu.exitCode !== null || qemu.signalCode !== null) throw new Error(`QEMU ended.\n${log().slice(-2000)}`);
     if ((await run('true', 10_000)).status === 0) return;
@@ -127,10 +127,23 @@ const booted = async (qemu: ChildProcess, run: ReturnType<typeof sshFor>, log: (
   throw new Error(`The machine did not come up in ${BOOT_MS / 1000} s.\n${log().slice(-2000)}`);
 };
 
-/** @param share filled before the machine looks */
-export const bootVm = async (share: string): Promise<Vm> => {
-  const dir = mkdtempSync(join(tmpdir(), 'felhom-vm-'));
-  mkdirSync(share, { recursive: true });
+const PREFIX = 'felhom-vm-';
+
+/** What a test process that was killed has left. */
+const removeDead = (): void => {
+  for (const name of readdirSync(tmpdir())) {
+    const [, pid] = /^felhom-vm-(\d+)-/.exec(name) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+};
+
+/** @param fill puts into a directory what the machine is to see */
+export const bootVm = async (fill: (share: string) => Promise<void>): Promise<Vm> => {
+  removeDead();
+  const dir = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
+  const share = join(dir, 'share');
+  mkdirSync(share);
+  await fill(share);
   const ports = { ssh: await freePort(), agent: await freePort() };
   // It dies with whoever started it, however that ends.
   const args = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...machineArgs(dir, share, ports)];
@@ -141,7 +154,8 @@ export const bootVm = async (share: string): Promise<Vm> => {
   });
   const serial = join(dir, 'serial.log');
   const log = () => `${complaint}${existsSync(serial) ? readFileSync(serial, 'utf8') : ''}`;
-  const run = sshFor(dir, ports.ssh);
+  const kept = sshArgs(dir, ports.ssh);
+  const run = (command: string, timeoutMs = 60_000) => ssh([...kept, 'root@127.0.0.1', command], timeoutMs);
   const qmp = qmpAt(join(dir, 'qmp.sock'));
   const runs = () => qemu.exitCode === null && qemu.signalCode === null;
 
@@ -161,12 +175,17 @@ export const bootVm = async (share: string): Promise<Vm> => {
   let plugs = 0;
   return {
     port: ports.agent,
-    share,
     run,
     out: async (command, timeoutMs) => {
       const { status, out, err } = await run(command, timeoutMs);
       if (status !== 0) throw new Error(`${command}: ${status}\n${out}${err}`);
       return out.trimEnd();
+    },
+    socket: async (path) => {
+      const local = join(dir, `${path.replaceAll('/', '_').slice(-40)}`);
+      const { status, err } = await ssh([...kept, '-O', 'forward', '-L', `${local}:${path}`, 'root@127.0.0.1'], 20_000);
+      if (status !== 0) throw new Error(`${path} cannot be forwarded: ${err}`);
+      return local;
     },
     qmp,
     usb: {
