@@ -157,6 +157,23 @@ describe('a drive is read', () => {
     expect(probes.last('sdb')).toBeUndefined();
   });
 
+  test('never twice at the same time', async () => {
+    const open = { now: 0, most: 0 };
+    const { read, probes, device } = setup({
+      device: {
+        read: async () => {
+          open.now += 1;
+          open.most = Math.max(open.most, open.now);
+          await settle();
+          open.now -= 1;
+          return EXT4;
+        },
+      },
+    });
+    await Promise.all([read(device()), probes.again(device()), probes.again(device()), read(device()), probes.again(device())]);
+    expect(open.most).toBe(1);
+  });
+
   test('not at all where it has no medium', async () => {
     const { read, device, calls } = setup();
     expect((await read(device({ sizeBytes: 0 }))).probes.get('sdb')).toMatchObject({ known: false });
@@ -237,6 +254,22 @@ describe('a drive that hangs', () => {
     hung.is = false;
     await advance(10_000);
     expect(await read(device())).toMatchObject({ notAnswering: new Set() });
+  });
+
+  test('does not answer either while it is tried again', async () => {
+    let times = 0;
+    const reading = async () => {
+      times += 1;
+      if (times > 1) return never();
+      throw new CommandError('/usr/sbin/blkid', 'timeout');
+    };
+    const { read, readSlowly, device, advance } = setup({ device: { read: reading } });
+    await read(device());
+    await advance(10_000);
+    const seen = await readSlowly(device());
+    expect(times).toBe(2);
+    expect(seen.notAnswering.has('sdb')).toBe(true);
+    expect(seen.probes.get('sdb')).toEqual({ known: false, why: 'It does not answer.' });
   });
 
   test('is waited for two seconds, and not again; the others are not', async () => {
@@ -341,6 +374,25 @@ describe('into a file system is looked', () => {
     await read(device());
     await advance(60_000);
     expect((await read(device())).looks.get('sdb')).toMatchObject({ known: true });
+  });
+
+  test('nor before all of them are read', async () => {
+    const btrfs: Probed = { ...EXT4, signatures: [{ type: 'btrfs', offset: 65600, uuid: 'u1', label: '' }] };
+    let end = () => {};
+    const slow = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const { read, device, calls, advance } = setup({
+      device: { read: (name) => (name === 'sdc' ? slow.then(() => btrfs) : Promise.resolve(btrfs)) },
+    });
+    const both = [device(), device({ name: 'sdc', numbers: '8:32' })];
+    const reading = read(...both);
+    await advance(5_000);
+    await reading;
+    end();
+    await settle();
+    await read(...both);
+    expect(calls).toEqual([]);
   });
 
   test.each([
