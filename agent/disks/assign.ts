@@ -11,7 +11,7 @@ import type { Assignment } from './assignment.ts';
 import { type Candidate, carrying, findCandidate, requireUsable, sameUuid } from './candidate.ts';
 import type { DeedPorts } from './deed-ports.ts';
 import { exposing } from './dependants.ts';
-import type { Drive, Holder, Inventory, Owner } from './drive.ts';
+import type { Drive, Holder, Identity, Inventory, Owner } from './drive.ts';
 import type { GuestDirectories } from './in-guest.ts';
 import type { InUse } from './in-use.ts';
 import { createLate, stillAtWork } from './late.ts';
@@ -51,6 +51,15 @@ interface Terms {
   asked: AskedOptions;
 }
 
+/** What an assignment takes over from the host. */
+interface Found {
+  identity: Identity;
+  /** Of the drive's record. */
+  drive: number;
+  root: MappedRoot;
+  now: number;
+}
+
 const NOTHING = 'Nothing was changed.';
 
 const readWanted = ({ uuid, where, fstype, options = '' }: AssignDisk, mountRoot: string): Wanted => {
@@ -62,6 +71,9 @@ const readWanted = ({ uuid, where, fstype, options = '' }: AssignDisk, mountRoot
     throw new FelhomError('filesystem-not-supported', `This server mounts ${FILESYSTEMS.join(', ')} only. ${NOTHING}`);
   return { name, mountPoint: where, uuid, fstype: known, asked: readOptions(options, known) };
 };
+
+/** It is mounted all the same. */
+const UNSEEN = { guestPath: '', note: 'The drive is mounted on the server. Whether it shows in the guest cannot be told now.' };
 
 const taken = (where: string): FelhomError =>
   new FelhomError('mount-point-refused', `There is something at ${where} already. Choose another name. ${NOTHING}`);
@@ -97,7 +109,7 @@ export const createAssign = (ports: AssignPorts) => {
   const late = createLate<AssignedDisk>(clock);
 
   const reply = async ({ vmid, uuid, mountPoint }: Assignment, name: string): Promise<AssignedDisk> => {
-    const { guestPath, note } = await ports.guests.shown(vmid, name);
+    const { guestPath, note } = await ports.guests.shown(vmid, name).catch(() => UNSEEN);
     return { vmid, uuid, where: mountPoint, guest_path: guestPath, note };
   };
 
@@ -192,15 +204,15 @@ export const createAssign = (ports: AssignPorts) => {
     );
   };
 
-  const assignmentFor = (vmid: number, wanted: Wanted, { identity }: Drive, drive: number, root: MappedRoot): Assignment => {
-    const match = matchOf(identity);
+  const assignmentFor = (vmid: number, wanted: Wanted, found: Found): Assignment => {
+    const match = matchOf(found.identity);
     const { mountPoint, uuid, fstype, name, asked } = wanted;
     return {
-      ...{ mountPoint, vmid, drive, uuid, fstype, match },
-      options: buildOptions(fstype, asked, root),
+      ...{ mountPoint, vmid, drive: found.drive, uuid, fstype, match },
+      options: buildOptions(fstype, asked, found.root),
       link: linkName(name, uuid, match),
       state: 'assigning',
-      createdAt: clock.now(),
+      createdAt: found.now,
     };
   };
 
@@ -209,13 +221,13 @@ export const createAssign = (ports: AssignPorts) => {
     if (off !== '') throw new FelhomError('drive-writes-off', off);
     const candidate = findCandidate(await lookAnew(wanted.uuid), wanted.uuid, vmid);
     const { drive } = candidate;
-    claim(drive, vmid, ports.claims(), 0);
+    const now = clock.now();
+    const owner = claim(drive, vmid, ports.claims(), now);
     requireUsable(candidate, wanted.fstype, settings().filesystems);
     if (drive.record === null)
       throw new FelhomError('not-known', `This drive is not on record yet. Try again in a minute. ${NOTHING}`);
     const root = await ports.guests.mappedRoot(vmid);
-    const assignment = assignmentFor(vmid, wanted, drive, drive.record.id, root);
-    const owner = claim(drive, vmid, ports.claims(), assignment.createdAt);
+    const assignment = assignmentFor(vmid, wanted, { identity: drive.identity, drive: drive.record.id, root, now });
     const before = assignmentOn(drive, wanted.uuid);
     if (before !== undefined && before.mountPoint !== wanted.mountPoint)
       throw new FelhomError(

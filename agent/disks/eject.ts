@@ -15,11 +15,14 @@ import type { Drive, Inventory } from './drive.ts';
 import type { Evidence } from './evidence.ts';
 import { createLate, stillAtWork } from './late.ts';
 import { deviceOf, mountAt, type Source } from './mount-source.ts';
+import { type Claims, claim } from './ownership.ts';
+import type { Who } from './records.ts';
 import type { Recover } from './recover.ts';
 
 export interface EjectPorts extends DeedPorts {
   /** Why no drive is changed on this host; empty where they may be. */
   writesOff: () => string;
+  claims: () => Claims;
   check: Pick<DriveCheck, 'exclusive' | 'users' | 'flush'>;
   guestOf: GuestOfProcess;
   run: RunCommand<'sync'>;
@@ -111,11 +114,18 @@ export const createEject = (ports: EjectPorts) => {
     return { drive: { device: drive }, filesystem: { device: name, numbers, fstype: assignment.fstype } };
   };
 
+  /** A guest that only has the number of the one it was connected for leaves it alone. */
+  const requireStanding = ({ drive: id, vmid }: Assignment): void => {
+    const record = records.drives().find((one) => one.id === id) ?? null;
+    if (record !== null) claim({ record, related: [] }, vmid, ports.claims(), 0);
+  };
+
   /** Everything of this guest on the same drive goes together: a drive is pulled out as a whole. */
-  const look = async (vmid: number, where: string): Promise<Scene> => {
+  const look = async (vmid: number, where: string, who: Who): Promise<Scene> => {
     const asked = records.assignments().find((one) => one.mountPoint === where && one.vmid === vmid);
     if (asked === undefined) throw notAssigned();
     const inventory = await current.fresh();
+    if (who !== 'root') requireStanding(asked);
     const evidence = current.last()?.evidence;
     if (evidence === undefined) throw unknown('What depends on the drive');
     const seen = await mounting.seen();
@@ -220,7 +230,7 @@ export const createEject = (ports: EjectPorts) => {
     for (const { assignment } of parts) await records.setAssignmentState(assignment.mountPoint, 'ejecting');
   };
 
-  const carryOut = async (scene: Scene): Promise<void> => {
+  const carryOut = async (scene: Scene, who: Who): Promise<void> => {
     const { parts } = scene;
     await begin(scene);
     try {
@@ -234,24 +244,25 @@ export const createEject = (ports: EjectPorts) => {
     }
     for (const { assignment } of parts) {
       const { vmid, drive, mountPoint: where } = assignment;
-      await audit(`guest ${vmid}`, 'drive-ejected', { drive, where });
+      await audit(who, 'drive-ejected', { vmid, drive, where });
       await recover.takeAway(assignment);
     }
   };
 
-  const perform = async (vmid: number, where: string): Promise<Ejected> => {
+  const perform = async (vmid: number, where: string, who: Who): Promise<Ejected> => {
     const off = ports.writesOff();
     if (off !== '') throw new FelhomError('drive-writes-off', off);
-    const scene = await look(vmid, where);
+    const scene = await look(vmid, where, who);
     const found = await dependants(scene);
     if (found.length > 0) throw inUse(found);
-    await carryOut(scene);
+    await carryOut(scene, who);
     return { vmid, ejected: true, dependent_guests: [] };
   };
 
-  return async (vmid: number, { where }: EjectDisk): Promise<Ejected> => {
-    const act = () => inTurn(() => perform(vmid, where)).finally(current.changed);
-    return late(JSON.stringify([vmid, where]), act, () =>
+  /** @param who `root`: also for a guest that is no more */
+  return async (vmid: number, { where }: EjectDisk, who: Who = `guest ${vmid}`): Promise<Ejected> => {
+    const act = () => inTurn(() => perform(vmid, where, who)).finally(current.changed);
+    return late(JSON.stringify([vmid, where, who]), act, () =>
       stillAtWork(`What was written is still on its way to the drive. ${STILL}`),
     );
   };

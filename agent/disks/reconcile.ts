@@ -40,8 +40,15 @@ export const createReconcile = (ports: ReconcilePorts) => {
   /** Units and rules are as this version of the agent makes them, whichever made them first. */
   const keepOnce = async (row: Assignment): Promise<void> => {
     if (kept.has(row.link)) return;
-    await mounting.keep(row);
-    kept.add(row.link);
+    try {
+      await mounting.keep(row);
+      kept.add(row.link);
+    } catch (error) {
+      journal('warning', 'What mounts an assigned drive at boot could not be written.', {
+        where: row.mountPoint,
+        cause: String(error),
+      });
+    }
   };
 
   const lookAfter = async (row: Assignment): Promise<Wrong[]> => {

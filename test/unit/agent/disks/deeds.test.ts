@@ -140,6 +140,14 @@ describe('assign', () => {
     expect(host.done).toEqual([]);
   });
 
+  test('it is assigned, whether or not it can be told where it shows', async () => {
+    const host = deedsHost();
+    host.ports.guests.shown = async () => {
+      throw new FelhomError('guest-not-found', 'no');
+    };
+    expect(await host.assign()).toMatchObject({ where: PHOTOS, guest_path: '', note: expect.stringContaining('cannot be told') });
+  });
+
   test('a guest’s own virtual disk with the same UUID is no duplicate', async () => {
     const host = deedsHost({ drives: [userDrive(), userDrive({ name: 'sdc', role: 'system' })] });
     expect(await codeOf(host.assign())).toBe('done');
@@ -276,6 +284,15 @@ describe('eject', () => {
     const host = await assigned();
     expect(await codeOf(host.eject(where, vmid))).toBe('not-assigned');
     expect(host.done).toEqual([]);
+  });
+
+  test('a guest that has only the number cannot take it out; root can', async () => {
+    const host = await assigned();
+    host.state.instances = new Map([[101, 'net:new']]);
+    expect(await codeOf(host.eject())).toBe('drive-unknown-owner');
+    expect(host.done).toEqual([]);
+    expect(await host.deeds.eject(101, { where: PHOTOS }, 'root')).toMatchObject({ ejected: true });
+    assertNothing(host);
   });
 
   test.each(['proxmox', 'mounts'] as const)('while it cannot be told who depends on it (%s), it stays', async (source) => {
