@@ -6,6 +6,7 @@ import { ageSeconds } from './collector.ts';
 import type { AgentConfig } from './config.ts';
 import { createDiskAdmin } from './disks/admin.ts';
 import { createClaims } from './disks/claims.ts';
+import { createCopyWatch } from './disks/copy-watch.ts';
 import type { Drive } from './disks/drive.ts';
 import type { GuestDirectories } from './disks/in-guest.ts';
 import { createInUse } from './disks/in-use.ts';
@@ -82,7 +83,7 @@ export const composeDisks = async (parts: DiskParts) => {
   const { proc, sysfs, zpool, problems, clock, journal, settings, guests, records } = parts;
   const { udevDir, loopDrives } = settings();
   const udev = createUdevDb(udevDir);
-  const check = createDriveCheck({ clock });
+  const check = parts.sources.check ?? createDriveCheck({ clock });
   const guestOf = createGuestOfProcess();
   const { gather, current, smart, blank } = composeDriveEvidence({
     ...parts,
@@ -120,6 +121,8 @@ export const composeDisks = async (parts: DiskParts) => {
   });
   const watch = createWatch({ clock, problems, guests, listing: disks.glance, changed: parts.changed });
 
+  const copies = createCopyWatch({ guard: parts.directories.guard, problems, journal });
+
   const closing = new AbortController();
   let ticking: Promise<void> = Promise.resolve();
   let ticks = 0;
@@ -132,7 +135,7 @@ export const composeDisks = async (parts: DiskParts) => {
       ['test what the agent sees', writesOff.tick],
       ['look at the drives', current.inventory],
       ['keep drives mounted as they are assigned', deeds.tick],
-      ['keep copies of guests from drives that are not theirs', parts.directories.guard],
+      ['keep copies of guests from drives that are not theirs', copies.tick],
     ];
     for (const [what, step] of steps) {
       if (closing.signal.aborted) return;

@@ -38,6 +38,8 @@ export interface DriveSources {
   smartctl?: Smartctl;
   selfTest?: SelfTest;
   inUse?: InUse;
+  /** Of this host, started in another way. */
+  check?: DriveCheck;
 }
 
 export interface EvidenceParts {
