@@ -45,6 +45,7 @@ export const PROBLEMS = {
   'drive-mount-dead': 'warning',
   'drive-not-answering': 'critical',
   'drive-not-mounted': 'warning',
+  'drive-seen-by-copy': 'warning',
   'drive-source-missing': 'warning',
   'drive-writes-off': 'critical',
   'mount-point-unprotected': 'critical',

@@ -8,6 +8,7 @@ import type { GuestMounts } from '../ports/guest-mounts.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Proc } from '../ports/proc.ts';
 import type { GuestConfigFile } from '../ports/proxmox-files.ts';
+import { createTurn } from '../turn.ts';
 import { lockIn, shownBy, withLine, withoutLine } from './guest-line.ts';
 import type { GuestPlaces } from './guest-places.ts';
 import { ownerOfShare, sharesIn } from './machine-line.ts';
@@ -36,13 +37,13 @@ export const createCopies = ({ configs, guests, proc, journal, places }: CopyPor
 
   /**
    * A container loses the line, unless Proxmox is at work on it; a virtual machine is only told of, for root alone changes those.
-   * @returns what it still shows
+   * @returns `shows`: what its configuration shows still; `changed`: its number, where its configuration showed something
    */
-  const restrain = async (config: GuestConfigFile): Promise<Copy[]> => {
+  const restrain = async (config: GuestConfigFile): Promise<{ shows: Copy[]; changed: number[] }> => {
     const { vmid, type, text } = config;
     const foreign = foreignIn(config);
-    if (foreign.length === 0) return [];
-    if (type === 'qemu' || lockIn(text) !== '') return foreign.map((of) => ({ vmid, of }));
+    if (foreign.length === 0) return { shows: [], changed: [] };
+    if (type === 'qemu' || lockIn(text) !== '') return { shows: foreign.map((of) => ({ vmid, of })), changed: [] };
     const keepsOwn = shownBy(text, places).includes(vmid);
     await configs.changeContainer(vmid, (now) => (keepsOwn ? withLine(now, places, vmid) : withoutLine(now, places)));
     journal(
@@ -53,7 +54,7 @@ export const createCopies = ({ configs, guests, proc, journal, places }: CopyPor
         of: foreign.join(', '),
       },
     );
-    return [];
+    return { shows: [], changed: [vmid] };
   };
 
   /** Running containers keep what they were started with. */
@@ -72,13 +73,32 @@ export const createCopies = ({ configs, guests, proc, journal, places }: CopyPor
       return of !== null && mount.point === places.own(of) ? [{ of, mount }] : [];
     });
 
-  /** Takes from copies what can be taken; answers those that see another guest's drives all the same. */
-  return async (): Promise<Copy[]> => {
+  const isSame = (a: Copy) => (b: Copy) => a.vmid === b.vmid && a.of === b.of;
+
+  const seeing = async (containers: readonly number[]): Promise<Copy[]> => {
+    const directories = containers.length === 0 ? [] : await given();
+    if (directories.length === 0) return [];
+    return (await Promise.all(containers.map((vmid) => stillSeeing(vmid, directories)))).flat();
+  };
+
+  /** Containers that were started while their configuration showed it; to read what every container has mounted takes long. */
+  let suspects: readonly number[] = [];
+
+  const look = async (whichOf: (containers: readonly number[]) => readonly number[]): Promise<Copy[]> => {
     const known = await configs.all();
-    const told = (await Promise.all(known.map(restrain))).flat();
-    const directories = await given();
-    const containers = directories.length === 0 ? [] : known.filter(({ type }) => type === 'lxc');
-    const seeing = (await Promise.all(containers.map(({ vmid }) => stillSeeing(vmid, directories)))).flat();
-    return [...told, ...seeing.filter(({ vmid, of }) => !told.some((one) => one.vmid === vmid && one.of === of))];
+    const restrained = await Promise.all(known.map(restrain));
+    const told = restrained.flatMap(({ shows }) => shows);
+    suspects = [...suspects, ...restrained.flatMap(({ changed }) => changed)];
+    const found = await seeing(whichOf(known.flatMap(({ vmid, type }) => (type === 'lxc' ? [vmid] : []))));
+    suspects = [...new Set(found.map(({ vmid }) => vmid))];
+    return [...told, ...found.filter((one) => !told.some(isSame(one)))];
+  };
+
+  const inTurn = createTurn();
+  return {
+    /** Takes from copies what can be taken; answers those that see another guest's drives all the same. */
+    find: (): Promise<Copy[]> => inTurn(() => look((containers) => containers)),
+    /** The same by configurations, and by what those containers have mounted whose configuration showed it. To be asked often. */
+    guard: (): Promise<Copy[]> => inTurn(() => look((containers) => containers.filter((vmid) => suspects.includes(vmid)))),
   };
 };

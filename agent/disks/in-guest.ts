@@ -67,7 +67,7 @@ const orRefuse =
 export const createGuestDirectories = (ports: GuestDirectoryPorts): GuestDirectories => {
   const { configs, directories, proc } = ports;
   const places = guestPlaces(ports.mountRoot);
-  const guard = createCopies({ ...ports, places });
+  const { find, guard } = createCopies({ ...ports, places });
   const container = createContainerSide({ ...ports, places });
   const machine = createMachineSide({ ...ports, places });
 
@@ -80,7 +80,7 @@ export const createGuestDirectories = (ports: GuestDirectoryPorts): GuestDirecto
   };
 
   const prepare = async (vmid: number): Promise<void> => {
-    const copies = await guard().catch(orRefuse('It cannot be told whether another guest would see the drive too.'));
+    const copies = await find().catch(orRefuse('It cannot be told whether another guest would see the drive too.'));
     const copy = copies.find(({ of }) => of === vmid);
     if (copy !== undefined) {
       throw new FelhomError(

@@ -24,6 +24,7 @@ interface World {
 
 const setup = ({ configs = { 101: { text: CONTAINER } }, running = {}, host = [], failing }: World = {}) => {
   const calls: string[] = [];
+  const looked: number[] = [];
   const files = new Map(
     Object.entries(configs).map(([vmid, { type = 'lxc', text = '' }]) => [Number(vmid), { vmid: Number(vmid), type, text }]),
   );
@@ -73,6 +74,7 @@ const setup = ({ configs = { 101: { text: CONTAINER } }, running = {}, host = []
     },
     guests: {
       list: async (vmid) => {
+        looked.push(vmid);
         const mounts = running[vmid];
         if (mounts === 'unreadable') throw new Error('hung');
         return mounts === undefined ? null : parseMountinfo(mounts.join('\n'));
@@ -81,7 +83,7 @@ const setup = ({ configs = { 101: { text: CONTAINER } }, running = {}, host = []
     proc: { mountinfo: async () => host.join('\n') },
     journal: () => undefined,
   });
-  return { directories, calls, text: (vmid: number) => files.get(vmid)?.text };
+  return { directories, calls, looked, text: (vmid: number) => files.get(vmid)?.text };
 };
 
 test('enrolment makes the directory, and gives a container its line', async () => {
@@ -249,11 +251,11 @@ test.each([
     running,
     host: [directory(101, '0:90')],
   });
-  expect(await directories.guard()).toEqual([{ vmid: 105, of: 101 }]);
   await expect(directories.prepare(101)).rejects.toMatchObject({
     code: 'mount-failed',
     message: expect.stringContaining('Guest 105 was made from guest 101'),
   });
+  expect(await directories.guard()).toEqual([{ vmid: 105, of: 101 }]);
   await directories.prepare(105);
   expect(calls).toEqual(['ensure /mnt/felhom/.guests/105']);
 });
@@ -266,4 +268,20 @@ test('whoever cannot be looked into is not taken for harmless', async () => {
   });
   await expect(directories.prepare(101)).rejects.toMatchObject({ code: 'mount-failed' });
   expect(calls).toEqual([]);
+});
+
+test('a clone that ran before its line was taken away is told of until it was restarted; others are not looked into again and again', async () => {
+  const running: World['running'] = { 105: [INSIDE], 106: [] };
+  const { directories, text, looked } = setup({
+    configs: { 101: { text: `${CONTAINER}${LINE}\n` }, 105: { text: `${CONTAINER}${LINE}\n` }, 106: { text: CONTAINER } },
+    running,
+    host: [directory(101, '0:90')],
+  });
+  expect(await directories.guard()).toEqual([{ vmid: 105, of: 101 }]);
+  expect(text(105)).toBe(CONTAINER);
+  expect(await directories.guard()).toEqual([{ vmid: 105, of: 101 }]);
+  running[105] = [];
+  expect(await directories.guard()).toEqual([]);
+  expect(await directories.guard()).toEqual([]);
+  expect(looked).toEqual([105, 105, 105]);
 });
