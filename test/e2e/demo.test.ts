@@ -26,7 +26,7 @@ const processesOf = (dir: string): string[] =>
       }
     });
 
-test('--once takes one backup, prints the result and ends with status 0', { timeout: 60_000 }, async () => {
+test('--once takes one backup, prints the result and ends with status 0', { timeout: 120_000 }, async () => {
   demo = startDemo(['--once']);
   expect(await demo.ended, demo.output()).toBe(0);
   expect(demo.output()).toContain('felhom demo is ready');
@@ -38,7 +38,7 @@ test('--once takes one backup, prints the result and ends with status 0', { time
   expect(leftOf(demo.dir)).toEqual([]);
 });
 
-test('Ctrl-C ends it, with every process it started; demo.json has what others read', { timeout: 60_000 }, async () => {
+test('Ctrl-C ends it, with every process it started; demo.json has what others read', { timeout: 120_000 }, async () => {
   demo = startDemo(['--guests', '3']);
   await demo.printed('felhom demo is ready');
   const written = JSON.parse(readFileSync(join(demo.dir, 'demo.json'), 'utf8'));
