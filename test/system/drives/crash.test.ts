@@ -2,13 +2,16 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Look } from '#agent/disks/current';
 import { createDeeds, type Deeds, type DeedsPorts } from '#agent/disks/deeds';
 import { loadRecords, type Records } from '#agent/disks/records';
 import { parseMountinfo } from '#shared/mountinfo';
 import { labMissing, withLab } from './lab.ts';
 import { makeWorld, type World } from './world.ts';
+
+// Real devices and programs: on a busy machine a test may take long.
+vi.setConfig({ testTimeout: 120_000 });
 
 const KILLED = 'the agent was killed';
 

@@ -3,11 +3,14 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { FelhomError } from '#shared/errors';
 import { parseMountinfo } from '#shared/mountinfo';
 import { type Lab, labMissing, run, withLab } from './lab.ts';
 import { makeWorld, type World } from './world.ts';
+
+// Real devices and programs: on a busy machine a test may take long.
+vi.setConfig({ testTimeout: 120_000 });
 
 const points = ({ mountRoot }: World): string[] =>
   parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'))

@@ -2,13 +2,16 @@
 import { execFile } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '#agent/ports/clock';
 import { createSysfs, type Sysfs } from '#agent/ports/sysfs';
 import type { Clock } from '#shared/clock';
 import { type Mount, parseMountinfo } from '#shared/mountinfo';
 import { type Lab, type LabDrive, labMissing, outcome, run, withLab } from './lab.ts';
 import { makeWorld, type Over, type World } from './world.ts';
+
+// Real devices and programs: on a busy machine a test may take long.
+vi.setConfig({ testTimeout: 120_000 });
 
 const mounts = ({ mountRoot }: World): Mount[] =>
   parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).filter(

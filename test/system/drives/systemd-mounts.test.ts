@@ -2,12 +2,15 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { CommandError, type RunCommand } from '#agent/ports/command';
 import type { MountSpec } from '#agent/ports/drive-mounts';
 import { createSystemdMounts } from '#agent/ports/systemd-mounts';
 import { bootHost, lacks, type NspawnHost } from '../../nspawn/host.ts';
 import { labMissing, withLab } from './lab.ts';
+
+// Real devices and programs: on a busy machine a test may take long.
+vi.setConfig({ testTimeout: 120_000 });
 
 const missing = labMissing || (lacks() ?? '');
 
