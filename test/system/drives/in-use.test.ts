@@ -85,6 +85,7 @@ describe.skipIf(labMissing !== '')(`a drive in use${skipped(labMissing)}`, () =>
       const point = join(lab.dir, 'mnt');
       mkdirSync(point);
       const { pid } = await keeping(lab, `mount ${drive.device} ${point}`, UNSEEN);
+      expect(await check.exclusive(drive.device)).toBe('busy');
       const found = await holdersOf(drive);
       expect(found).toEqual([
         { kind: 'mount', pid, vmid: null, sentence: `It is mounted at ${point}, seen by process ${pid} and others.` },

@@ -1,11 +1,23 @@
 /** Drives read and looked into for real: what is found, that nothing is written, that nobody is disturbed, and what a dead one does. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '#agent/ports/clock';
 import { type RunForOutcome, runForOutcome } from '#agent/ports/command';
+import { createDriveCheck } from '#agent/ports/drive-check';
 import { createProbe } from '#agent/ports/probe';
 import { hungDrive, hungMissing } from './hung.ts';
 import { kernelMounts, type Lab, type LabDrive, type LabFilesystem, labMissing, outcome, run, withLab } from './lab.ts';
@@ -87,6 +99,8 @@ describe.skipIf(labMissing !== '')(`reading drives${skipped(labMissing)}`, () =>
       const { read } = probesOf();
       expect((await read(drive)).looks.get(drive.name)).toMatchObject({ known: true });
       expect(await driveCheck().exclusive(drive.device)).toBe('free');
+      await driveCheck().flush(drive.device);
+      await new Promise((resolve) => setTimeout(resolve, 200));
       expect(watch.seen()).toBe('');
       await poke(drive.device, 0, [0]);
       await until(() => watch.seen() !== '');
@@ -118,8 +132,11 @@ const withDirtyJournal = async (lab: Lab, fstype: LabFilesystem, mb: number, fil
   // What was there for a while is in its place, and not in the journal alone.
   await lab.umount(point);
   await lab.mount(used.device, point);
-  mkdirSync(join(point, 'new'));
-  await run('sync', '-f', point);
+  const news = await open(join(point, 'news'), 'w');
+  await news.write('x');
+  // Into the journal, and no further.
+  await news.sync();
+  await news.close();
   const copy = join(lab.dir, `${fstype}-cut.img`);
   copyFileSync(used.file, copy);
   await lab.umount(point);
@@ -150,6 +167,45 @@ describe.skipIf(labMissing !== '')(`looking into file systems${skipped(labMissin
       await run('sync', drive.file);
       expect(await digestOf(drive.file)).toBe(before);
       expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(drive.device);
+    });
+  });
+
+  test('when it is told what was found, the drive is free again', async () => {
+    await withLab(async (lab) => {
+      const drive = await lab.drive({ name: 'free' });
+      await lab.mkfs(drive.device, 'ext4');
+      for (let times = 0; times < 3; times += 1) {
+        await driveCheck().look(drive.device, 'ext4');
+        closeSync(openSync(drive.device, constants.O_RDONLY | constants.O_EXCL));
+      }
+    });
+  });
+
+  test('nobody else sees the mount, and what the host unmounts meanwhile is free', async () => {
+    await withLab(async (lab) => {
+      const namespace = 'echo "{\\"failed\\":{\\"code\\":\\"\\",\\"why\\":\\"$(readlink /proc/self/ns/mnt)\\"}}"';
+      const telling = createDriveCheck({ clock: systemClock, program: ['/bin/sh', '-c', namespace] });
+      const why = await telling.look('/dev/x', 'ext4').catch(String);
+      expect(why).toMatch(/mnt:\[\d+\]/);
+      expect(why).not.toContain(await run('readlink', `/proc/${process.pid}/ns/mnt`));
+      // As systemd makes all mounts of a host.
+      const shared = join(lab.dir, 'shared');
+      mkdirSync(shared);
+      await lab.mount(shared, shared, '--bind', '--make-shared');
+      const drive = await lab.drive({ name: 'other' });
+      await lab.mkfs(drive.device, 'ext4');
+      const point = join(shared, 'mnt');
+      await lab.mount(drive.device, point);
+      const hanging = createDriveCheck({
+        clock: systemClock,
+        program: ['/bin/sh', '-c', 'echo 1; exec sleep 2'],
+        timeoutMs: { look: 5_000 },
+      });
+      const looking = hanging.look('/dev/x', 'ext4').catch(() => 'ended');
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await lab.umount(point);
+      expect(await driveCheck().exclusive(drive.device)).toBe('free');
+      expect(await looking).toBe('ended');
     });
   });
 
@@ -221,12 +277,13 @@ describe.skipIf(hungMissing !== '')(`a drive that hangs${skipped(hungMissing)}`,
       const { probes, read } = probesOf({ device: createProbe(hasty) });
       dead.hang();
       const started = performance.now();
-      for (let times = 0; times < 20; times += 1) {
+      for (let times = 0; times < 5; times += 1) {
         const seen = await read(dead, good);
         expect(seen.probes.get(good.name)).toMatchObject({ known: true, value: { clean: true } });
         expect(seen.probes.get(dead.name)).toMatchObject({ known: false });
       }
-      expect(performance.now() - started).toBeLessThan(5_000);
+      // Two seconds once, and not each time.
+      expect(performance.now() - started).toBeLessThan(9_000);
       expect((await read(dead)).notAnswering).toEqual(new Set([dead.name]));
       dead.answer();
       await until(async () => {
