@@ -39,9 +39,8 @@ const shareKey = (record: DriveRecord, keys: readonly string[]): boolean => reco
  */
 export const recallOf = (present: readonly Present[], records: readonly DriveRecord[]): ReadonlyMap<string, Recall> => {
   const byHardware = new Map(present.map((one) => [one.name, knowing(records, hardwareKeys(one.keys))]));
-  const taken = new Set([...byHardware.values()].flatMap((record) => record?.id ?? []));
   const absent = records.filter(
-    (record) => !taken.has(record.id) && !present.some(({ keys }) => hardwareKeys(keys).some((key) => record.keys.includes(key))),
+    (record) => !present.some(({ keys }) => hardwareKeys(keys).some((key) => record.keys.includes(key))),
   );
   const byContent = new Map(
     present.map((one) => [one.name, byHardware.get(one.name) ? undefined : knowing(absent, contentKeys(one.keys))]),

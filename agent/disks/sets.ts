@@ -139,8 +139,7 @@ const spread = (members: readonly Member[]): Member[] => {
  */
 export const concluded = (members: readonly Member[]): (readonly Found[])[] => {
   const certain = spread(members.map((one) => ({ ...one, found: one.found.filter(({ origin }) => origin !== 'unlooked') })));
-  const whole = spread(
+  return spread(
     certain.map((one, index) => (one.found.some(isProtective) ? one : { ...one, found: members[index]?.found ?? one.found })),
-  );
-  return certain.map((one, index) => (one.found.some(isProtective) ? one.found : (whole[index]?.found ?? one.found)));
+  ).map(({ found }) => found);
 };

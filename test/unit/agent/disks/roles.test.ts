@@ -38,6 +38,7 @@ describe('what the host has on it, or is set up to have', () => {
       fstab(`UUID="${UUID.toUpperCase()}"`),
       'system!: The host mounts it at /mnt/usb (/etc/fstab).',
     ],
+    ['fstab by UUID, as nobody writes it', fstab(`uuid=${UUID}`), 'system!: The host mounts it at /mnt/usb (/etc/fstab).'],
     ['fstab by by-uuid', fstab(`/dev/disk/by-uuid/${UUID}`), 'system!: The host mounts it at /mnt/usb (/etc/fstab).'],
     ['fstab by PARTUUID', fstab(`PARTUUID=${uuidOf('p:sdb1')}`), 'system!: The host mounts it at /mnt/usb (/etc/fstab).'],
     ['fstab by kernel name', fstab('/dev/sdb1'), 'system!: The host mounts it at /mnt/usb (/etc/fstab).'],
@@ -163,6 +164,60 @@ describe('what the host has on it, or is set up to have', () => {
   ])('a use is found %s', (_how, spec) => {
     const { why } = look(host({ drives: [PHOTOS], ...spec }));
     expect(why('sdb')).toMatch(/^system!: /);
+  });
+
+  test('an array of which only /proc/mdstat tells the members', () => {
+    const { why } = look(
+      host({
+        drives: [PHOTOS],
+        layers: [{ name: 'md0' }],
+        md: [{ name: 'md0', members: ['sdb1'] }],
+        mounts: [{ point: '/opt', from: 'md0' }],
+      }),
+    );
+    expect(why('sdb')).toContain('system!: The host mounts it at /opt.');
+  });
+
+  test('the agent’s own look at a drive is no use', () => {
+    const options = ['ro', 'nosuid', 'nodev', 'noexec', 'relatime'];
+    const { drive } = look(host({ drives: [PHOTOS], mounts: [{ point: '/mnt', from: 'sdb1', host: false, options }] }));
+    expect([drive('sdb').role, drive('sdb').holders]).toEqual(['user-data', []]);
+    const { role } = look(host({ drives: [PHOTOS], mounts: [{ point: '/mnt', from: 'sdb1', host: false }] }));
+    expect(role('sdb')).toBe('system');
+  });
+
+  test('a copy of a host’s mount in another namespace adds nothing', () => {
+    const mounts = [
+      { point: '/media/x', from: 'sdb1' },
+      { point: '/run/other/x', from: 'sdb1', host: false },
+    ];
+    const { drive } = look(host({ drives: [PHOTOS], mounts }));
+    expect(drive('sdb').holders.map(({ sentence }) => sentence)).toEqual(['It is mounted on the host at /media/x.']);
+  });
+
+  test('a file on it that a loop device uses keeps it in use, and is no use of the drive by itself', () => {
+    const assignment = {
+      mountPoint: '/mnt/felhom/p',
+      vmid: 101,
+      drive: 1,
+      uuid: UUID,
+      fstype: 'ext4',
+      options: '',
+      link: 'x',
+      match: { serial: '', wwn: '', sizeBytes: null },
+      state: 'assigned',
+      createdAt: 0,
+    } as const;
+    const { drive } = look(
+      host({
+        drives: [PHOTOS],
+        mounts: [{ point: '/mnt/felhom/p', from: 'sdb1' }],
+        layers: [{ name: 'loop3', backingFile: '/mnt/felhom/p/disk.img (deleted)' }],
+      }),
+      { assignments: [assignment] },
+    );
+    expect(drive('sdb').role).toBe('user-data');
+    expect(drive('sdb').holders.map(({ sentence }) => sentence)).toContain('loop3 uses the file /mnt/felhom/p/disk.img on it.');
   });
 
   test('the other member of a btrfs that is mounted shows in no mount', () => {
@@ -303,6 +358,20 @@ describe('backup drives (T4)', () => {
     expect(why('sdd')).toBe('backup!: It carries the same file system as sdb, which is a backup drive.');
   });
 
+  test.each(['/', '/var', '/boot'])(
+    'what the host itself has at %s is the system’s, though Proxmox keeps backups there',
+    (point) => {
+      const path = point === '/' ? '/var/lib/vz' : `${point}/backups`;
+      const { role, why } = look({
+        drives: [PHOTOS],
+        mounts: [{ point, from: 'sdb1' }],
+        storages: [{ ...storage, id: 'local', path }],
+      });
+      expect(role('sdb')).toBe('system');
+      expect(why('sdb')).toContain('backup!: Proxmox keeps backups on it (storage "local").');
+    },
+  );
+
   test('storages of other machines say nothing of these drives', () => {
     const { role } = look(
       host({
@@ -315,6 +384,11 @@ describe('backup drives (T4)', () => {
       }),
     );
     expect(role('sdb')).toBe('user-data');
+
+    // Not mounted, its path lies on the system's drive.
+    expect(look(host({ drives: [], storages: [{ type: 'nfs', id: 'nas', path: '/mnt/pve/nas' }] })).why('sda')).not.toContain(
+      'nas',
+    );
   });
 });
 
