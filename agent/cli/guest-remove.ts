@@ -12,7 +12,7 @@ export const guestRemoveCommand = ({ err }: Io): Command =>
     .option('--config <file>', 'configuration of the agent', DEFAULT_CONFIG)
     .addHelpText(
       'after',
-      '\nA guest that still has drives is refused: eject them first.\n\nExit status: 0 removed, 1 refused or failed.',
+      '\nA guest that still has drives is refused: "disks eject" them first.\n\nExit status: 0 removed, 1 refused or failed.',
     )
     .action(async (guest: string, { config }: { config: string }) => {
       const { note } = await ask(removeGuest, { config, params: { vmid: guest } });

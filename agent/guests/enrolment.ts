@@ -61,7 +61,7 @@ export const createEnrolment = ({ guests, directories, assignments, prepares, jo
     if (places.length === 0) return;
     throw new FelhomError(
       'drive-in-use',
-      `Guest ${vmid} still has drives: ${places.join(', ')}. Eject them first; then it can be removed. Nothing was changed.`,
+      `Guest ${vmid} still has drives: ${places.join(', ')}. Eject each with "felhom-agent disks eject <place>"; then it can be removed. Nothing was changed.`,
     );
   };
 

@@ -92,7 +92,7 @@ test('a guest with drives is not removed, and they are named', async () => {
   });
   await expect(enrolment.remove(101)).rejects.toMatchObject({
     code: 'drive-in-use',
-    message: expect.stringContaining('/mnt/felhom/photos, /mnt/felhom/films. Eject them first'),
+    message: expect.stringContaining('/mnt/felhom/photos, /mnt/felhom/films. Eject each with "felhom-agent disks eject <place>"'),
   });
   expect(calls).toEqual([]);
 });
