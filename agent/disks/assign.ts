@@ -7,11 +7,11 @@ import { CommandError } from '../ports/command.ts';
 import type { DriveCheck } from '../ports/drive-check.ts';
 import { DirectoryError } from '../ports/immutable.ts';
 import { StoreError } from '../ports/store.ts';
-import type { Assignment } from './assignment.ts';
+import type { Assignment, DriveMatch } from './assignment.ts';
 import { type Candidate, carrying, findCandidate, requireUsable, sameUuid } from './candidate.ts';
 import type { DeedPorts } from './deed-ports.ts';
 import { exposing } from './dependants.ts';
-import type { Drive, Holder, Identity, Inventory, Owner } from './drive.ts';
+import type { Drive, Holder, Inventory, Owner } from './drive.ts';
 import type { GuestDirectories } from './in-guest.ts';
 import type { InUse } from './in-use.ts';
 import { createLate, stillAtWork } from './late.ts';
@@ -53,7 +53,7 @@ interface Terms {
 
 /** What an assignment takes over from the host. */
 interface Found {
-  identity: Identity;
+  match: DriveMatch;
   /** Of the drive's record. */
   drive: number;
   root: MappedRoot;
@@ -205,12 +205,11 @@ export const createAssign = (ports: AssignPorts) => {
   };
 
   const assignmentFor = (vmid: number, wanted: Wanted, found: Found): Assignment => {
-    const match = matchOf(found.identity);
     const { mountPoint, uuid, fstype, name, asked } = wanted;
     return {
-      ...{ mountPoint, vmid, drive: found.drive, uuid, fstype, match },
+      ...{ mountPoint, vmid, drive: found.drive, uuid, fstype, match: found.match },
       options: buildOptions(fstype, asked, found.root),
-      link: linkName(name, uuid, match),
+      link: linkName(name, uuid, found.match),
       state: 'assigning',
       createdAt: found.now,
     };
@@ -227,7 +226,8 @@ export const createAssign = (ports: AssignPorts) => {
     if (drive.record === null)
       throw new FelhomError('not-known', `This drive is not on record yet. Try again in a minute. ${NOTHING}`);
     const root = await ports.guests.mappedRoot(vmid);
-    const assignment = assignmentFor(vmid, wanted, { identity: drive.identity, drive: drive.record.id, root, now });
+    const match = matchOf(drive, current.last()?.evidence.udev);
+    const assignment = assignmentFor(vmid, wanted, { match, drive: drive.record.id, root, now });
     const before = assignmentOn(drive, wanted.uuid);
     if (before !== undefined && before.mountPoint !== wanted.mountPoint)
       throw new FelhomError(

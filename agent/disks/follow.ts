@@ -13,7 +13,7 @@ import { type Claims, isSuspended } from './ownership.ts';
 import { createRetry } from './retry.ts';
 
 export interface FollowPorts extends Pick<DeedPorts, 'clock' | 'journal' | 'records' | 'mounting'> {
-  current: Pick<Current, 'inventory' | 'changed'>;
+  current: Pick<Current, 'inventory' | 'last' | 'changed'>;
   claims: () => Claims;
   /** A mount of a drive was taken away: guests may still have it. */
   lost: () => void;
@@ -69,8 +69,8 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
   };
 
   /** The rule and the link name the hardware: in another enclosure they are made anew. */
-  const inItsEnclosure = async (row: Assignment, { identity }: Drive): Promise<Assignment> => {
-    const match = matchOf(identity);
+  const inItsEnclosure = async (row: Assignment, drive: Drive): Promise<Assignment> => {
+    const match = matchOf(drive, current.last()?.evidence.udev);
     const link = linkName(nameOf(row), row.uuid, match);
     if (link === row.link) return row;
     const moved = { ...row, match, link };

@@ -3,9 +3,14 @@ import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import type { MountSpec } from '../ports/drive-mounts.ts';
 import type { Assignment, DriveMatch } from './assignment.ts';
-import type { Identity } from './drive.ts';
+import type { Drive } from './drive.ts';
+import type { Evidence } from './evidence.ts';
 
-export const matchOf = ({ serial, wwn, sizeBytes }: Identity): DriveMatch => ({ serial, wwn, sizeBytes });
+/** What our rule for udev compares with is what udev itself says: a drive has more names than these, by other ways of asking it. */
+export const matchOf = ({ name, identity }: Pick<Drive, 'name' | 'identity'>, udev: Evidence['udev'] | undefined): DriveMatch => {
+  const { ID_SERIAL: serial = '', ID_WWN: wwn = '' } = (udev?.known ? udev.value.get(name)?.properties : undefined) ?? {};
+  return { serial, wwn, sizeBytes: identity.sizeBytes };
+};
 
 /** `photos.1a2b3c4d5e6f`: another one for whatever else the drive or the file system could be, so that a link never outlives what it was made for. */
 export const linkName = (name: string, uuid: string, { serial, wwn, sizeBytes }: DriveMatch): string => {

@@ -13,7 +13,7 @@ export interface MountSpec {
   fstype: string;
   /** As the agent built them. */
   options: string;
-  /** What the drive must be, beside carrying the file system's UUID, before the link is made. */
+  /** What udev must say of the drive (`ID_SERIAL`, `ID_WWN`), beside the file system's UUID, before the link is made; empty: nothing. */
   match: { serial: string; wwn: string; sizeBytes: number | null };
 }
 

@@ -18,7 +18,7 @@ const rule = ({ link, uuid, match: { serial, wwn, sizeBytes } }: MountSpec): str
   if (!/^[a-z0-9][a-z0-9._-]*$/.test(link)) throw new Error(`not fit for a link: ${JSON.stringify(link)}`);
   const keys = [
     `ENV{ID_FS_UUID}=="${pattern(uuid)}"`,
-    ...(serial === '' ? [] : [`ENV{ID_SERIAL_SHORT}=="${pattern(serial)}"`]),
+    ...(serial === '' ? [] : [`ENV{ID_SERIAL}=="${pattern(serial)}"`]),
     ...(wwn === '' ? [] : [`ENV{ID_WWN}=="${pattern(wwn)}"`]),
     // Of the whole drive: of the device itself, or of the one that it is a partition of.
     ...(sizeBytes === null ? [] : [`ATTRS{size}=="${sizeBytes / SECTOR_BYTES}"`]),

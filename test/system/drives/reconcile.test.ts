@@ -130,7 +130,7 @@ describe.skipIf(labMissing !== '')(`reconcile${labMissing && ` (skipped: ${labMi
       const next = await world.restarted();
       await next.deeds.tick();
       expect(places(next)).toEqual(both(moved.device));
-      expect(next.records.assignments()).toMatchObject([{ match: { serial: 'DOCK' }, state: 'assigned' }]);
+      expect(next.records.assignments()).toMatchObject([{ match: { serial: 'photos_DOCK' }, state: 'assigned' }]);
       expect(next.records.assignments()[0]?.link).not.toBe(before?.link);
       expect(await next.eject('photos')).toMatchObject({ ejected: true });
     });

@@ -49,11 +49,15 @@ export interface HostState {
   owner: { uid: number; gid: number };
 }
 
+/** What udev says of a drive: as much as the drive says of itself. */
+const udevOf = ({ name, identity: { serial, wwn } }: Drive) =>
+  [name, { properties: { ID_SERIAL: serial, ID_WWN: wwn }, links: [] }] as const;
+
 export const deedsHost = (change: Partial<HostState> = {}) => {
   const drives = change.drives ?? [userDrive()];
   const state: HostState = {
     drives,
-    evidence: madeEvidence(),
+    evidence: madeEvidence({ udev: { known: true, value: new Map(drives.map(udevOf)) } }),
     devices: drives.map(({ device }) => device),
     records: drives.flatMap(({ record }) => record ?? []),
     assignments: [],
