@@ -116,6 +116,7 @@ export const composeDisks = async (parts: DiskParts) => {
   const disks = createDisks({ ...shared, settings, mounted, assign: deeds.assign, eject: deeds.eject });
   const diskAdmin = createDiskAdmin({
     ...shared,
+    eject: deeds.eject,
     holders: (drive) => inUse.holders(drive),
     blankStateOf: ({ name, device }) => blank.states([device]).get(name),
   });

@@ -11,6 +11,7 @@ import { backupRunCommand } from './backup-run.ts';
 import { backupVerifyCommand } from './backup-verify.ts';
 import { configCheckCommand } from './config-check.ts';
 import { disksDemoteCommand } from './disks-demote.ts';
+import { disksEjectCommand } from './disks-eject.ts';
 import { disksListCommand } from './disks-list.ts';
 import { disksReleaseCommand } from './disks-release.ts';
 import { disksShowCommand } from './disks-show.ts';
@@ -61,6 +62,7 @@ export const agentProgram = (io: Io): Command =>
         .addCommand(disksShowCommand(io))
         .addCommand(disksDemoteCommand(io))
         .addCommand(disksReleaseCommand(io))
+        .addCommand(disksEjectCommand(io))
         .addCommand(disksSmartCommand(io)),
     )
     .addCommand(problemsCommand(io))

@@ -1,6 +1,7 @@
 /** The drives of this host for the operator: everything that is known of them, and the two decisions that only root may take. */
 import { FelhomError } from '#shared/errors';
 import type { AdminDrive, AdminDrives } from '#shared/wire/admin-disks';
+import type { EjectDisk, Ejected } from '#shared/wire/disks';
 import { ageSeconds } from '../collector.ts';
 import { type AdminFacts, driveView, type Found, findDrives, ghostView } from './admin-view.ts';
 import type { Current, Look } from './current.ts';
@@ -20,6 +21,7 @@ export interface DiskAdminPorts {
   /** Everybody who keeps it in use, looked at now. */
   holders: (drive: Drive) => Promise<readonly Holder[]>;
   writesOff: () => string;
+  eject: (vmid: number, body: EjectDisk, who: 'root') => Promise<Ejected>;
 }
 
 type Missing = AdminDrives['missing'];
@@ -132,7 +134,10 @@ export const createDiskAdmin = (ports: DiskAdminPorts) => {
     const assigned = records.assignments().filter(({ drive }) => ids.includes(drive));
     if (assigned.length === 0) return;
     const places = assigned.map(({ mountPoint, vmid }) => `${mountPoint} for guest ${vmid}`).join(', ');
-    throw new FelhomError('drive-in-use', `The drive is connected at ${places}. It has to be ejected before it can be released.`);
+    throw new FelhomError(
+      'drive-in-use',
+      `The drive is connected at ${places}. Eject it first, in the guest or with "felhom-agent disks eject".`,
+    );
   };
 
   const release = async (text: string): Promise<{ drive: AdminDrive }> => {
@@ -151,6 +156,20 @@ export const createDiskAdmin = (ports: DiskAdminPorts) => {
     );
   };
 
-  return { list, show, demote, release };
+  const eject = async (where: string): Promise<Ejected> => {
+    const assignment = records.assignments().find(({ mountPoint }) => mountPoint === where);
+    if (assignment === undefined)
+      throw new FelhomError(
+        'not-assigned',
+        `Nothing is connected at ${where}. "felhom-agent disks show" says where a drive is mounted.`,
+      );
+    try {
+      return await ports.eject(assignment.vmid, { where }, 'root');
+    } finally {
+      current.changed();
+    }
+  };
+
+  return { list, show, demote, release, eject };
 };
 export type DiskAdmin = ReturnType<typeof createDiskAdmin>;

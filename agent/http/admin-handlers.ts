@@ -58,4 +58,5 @@ export const adminHandlers = (guests: Guests, services: AdminServices): AdminHan
   showDrive: ({ query }) => services.disks.show(query.drive),
   demoteDrive: ({ body }) => services.disks.demote(body.drive),
   releaseDrive: ({ body }) => services.disks.release(body.drive),
+  ejectDrive: ({ body }) => services.disks.eject(body.where),
 });

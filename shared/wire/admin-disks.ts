@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { Timestamp, Vmid } from '../ids.ts';
-import { DiskState, Role } from './disks.ts';
+import { DiskState, EjectDisk, Ejected, Role } from './disks.ts';
 import { DriveClass, DriveHealth, Fraction, nullable } from './values.ts';
 
 const RoleReason = Type.Object({
@@ -116,4 +116,13 @@ export const releaseDrive = endpoint({
   summary: 'Takes a drive from the guest that owns it; the next guest that may takes it.',
   body: DriveNamed,
   reply: typed(Type.Object({ drive: AdminDrive })),
+});
+
+export const ejectDrive = endpoint({
+  method: 'POST',
+  path: '/drives/eject',
+  access: 'admin',
+  summary: "Ejects a drive in its guest's stead: also where that guest is no more.",
+  body: EjectDisk,
+  reply: Ejected,
 });

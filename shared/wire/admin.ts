@@ -16,7 +16,7 @@ import {
   verifyBackup,
   verifyProgress,
 } from './admin-backups.ts';
-import { demoteDrive, listDrives, releaseDrive, showDrive } from './admin-disks.ts';
+import { demoteDrive, ejectDrive, listDrives, releaseDrive, showDrive } from './admin-disks.ts';
 import { nullable } from './values.ts';
 
 export const GuestParams = typed(Type.Object({ vmid: VmidText }));
@@ -119,4 +119,5 @@ export const ADMIN_API = {
   showDrive,
   demoteDrive,
   releaseDrive,
+  ejectDrive,
 };

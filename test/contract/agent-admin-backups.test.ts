@@ -69,7 +69,7 @@ beforeEach(async () => {
     backups: { status: unused, cancel: unused },
     archives: { list: unused, protect: unused, verify: unused, verifyState: unused, prune: unused, restoreAdvice: unused },
     problems: { list: () => [] },
-    disks: { list: unused, show: unused, demote: unused, release: unused },
+    disks: { list: unused, show: unused, demote: unused, release: unused, eject: unused },
   };
   const registry = {
     list: () => ({

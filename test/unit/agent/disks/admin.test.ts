@@ -59,6 +59,10 @@ const setup = ({ inventory, assignments = [], more = {} }: World) => {
     blankStateOf: () => undefined,
     holders: async () => [{ kind: 'process', sentence: 'dd has it open.', vmid: null, pid: 7 }],
     writesOff: () => '',
+    eject: async (vmid, { where }, who) => {
+      did.push(`eject ${vmid} ${where} by ${who}`);
+      return { vmid, ejected: true, dependent_guests: [] };
+    },
     ...more,
   });
   return { admin, did };
@@ -226,5 +230,21 @@ describe('release', () => {
     const { admin, did } = setup({ inventory: both });
     expect(await refused(admin.release('sdb'))).toMatch(/^drive-unknown-owner: .*guest 101/);
     expect(did).toEqual(['changed']);
+  });
+});
+
+describe('eject', () => {
+  const inventory = () => madeInventory({ drives: [drive()] });
+
+  test('by root, for the guest that it is connected for', async () => {
+    const { admin, did } = setup({ inventory, assignments: [ASSIGNMENT] });
+    expect(await admin.eject('/mnt/felhom/photos')).toMatchObject({ vmid: 101, ejected: true });
+    expect(did).toEqual(['eject 101 /mnt/felhom/photos by root', 'changed']);
+  });
+
+  test.each(['/', '/mnt/felhom/other', '/mnt/felhom/photos/'])('of %s, where nothing is connected', async (where) => {
+    const { admin, did } = setup({ inventory, assignments: [ASSIGNMENT] });
+    expect(await refused(admin.eject(where))).toMatch(/^not-assigned/);
+    expect(did).toEqual([]);
   });
 });
