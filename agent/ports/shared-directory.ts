@@ -3,7 +3,7 @@
  * place that has it as a slave (mount_namespaces(7)). It holds mount points only, so that a guest, even one whose root is ours, can
  * neither fill a drive of the host through it nor leave anything in it.
  */
-import { chmod, lstat, mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseMountinfo } from '#shared/mountinfo';
 import type { RunCommand } from './command.ts';
@@ -75,6 +75,14 @@ const makeDirectory = async (path: string): Promise<void> => {
   await assertRoots(path);
 };
 
+/** Whole or not at all, and readable: systemd complains of units that others cannot read. */
+const writeWhole = async (file: string, text: string): Promise<void> => {
+  const beside = `${file}.felhom`;
+  await writeFile(beside, text, { flush: true });
+  await chmod(beside, 0o644);
+  await rename(beside, file);
+};
+
 export const createSharedDirectories = ({ run, proc, unitDir }: SharedDirectoryPorts): SharedDirectories => {
   /** As whoever mounts sees them: systemd in the host's namespace, which may not be ours. */
   const state = async (path: string) => stateIn(await (unitDir === null ? proc.mountinfo() : proc.mountinfoOf(1)), path);
@@ -94,7 +102,7 @@ export const createSharedDirectories = ({ run, proc, unitDir }: SharedDirectoryP
     // It was started after it was enabled.
     if (isWritten && (await state(path)) === 'shared') return;
     if (!isWritten) {
-      await writeFile(file, text, { mode: 0o644 });
+      await writeWhole(file, text);
       await run('systemctl', ['daemon-reload']);
     }
     await run('systemctl', ['--quiet', 'enable', mountUnitName(path)]);

@@ -65,6 +65,7 @@ test.skipIf(withoutRoot)('a unit is written, enabled and started, once', async (
   await directories.ensure(path);
   expect(calls).toEqual(started);
   const unit = readFileSync(join(dir, 'units', `${path.slice(1).replaceAll('-', '\\x2d').replaceAll('/', '-')}.mount`), 'utf8');
+  expect(readdirSync(join(dir, 'units')).map((name) => statSync(join(dir, 'units', name)).mode & 0o777)).toEqual([0o644]);
   expect(unit).toMatch(/^# felhom-agent writes this file /);
   expect(unit).toContain(`Where=${path}\nType=tmpfs\n`);
   await directories.remove(path);
