@@ -17,13 +17,19 @@ const tablesOn = (signatures: readonly Signature[]): Signature[] =>
     return kindOf(type) === 'table' && !isBootSector(type, others);
   });
 
-const ofTable = ({ name, partitions }: KernelDevice, { signatures }: Probe): Found[] => {
-  const types = tablesOn(signatures.filter(({ device }) => device === name)).map(({ type }) => type);
+/** Only a GPT says by its checksums that it is one: an empty DOS table could be the boot sector of anything. */
+const isEmptyTable = (types: readonly string[], { declared }: Probe): boolean => declared === 0 && types.includes('gpt');
+
+const ofTable = ({ name, partitions }: KernelDevice, probe: Probe): Found[] => {
+  const types = tablesOn(probe.signatures.filter(({ device }) => device === name)).map(({ type }) => type);
   const isTable = types.includes('gpt') || types.includes('dos');
   if (!isTable && types.includes('PMBR'))
     return [unknown('Its partition table cannot be read; it may have been written in an enclosure that counts in other blocks.')];
-  if (isTable && partitions.length === 0) return [unknown('It has a partition table, but no partition of it can be seen.')];
-  if (!isTable && partitions.length > 0) return [unknown('It has partitions, but no partition table was found.')];
+  if (!isTable) return partitions.length === 0 ? [] : [unknown('It has partitions, but no partition table was found.')];
+  if (probe.declared === null) return [unknown('Its partition table cannot be read.')];
+  if (probe.declared > partitions.length) return [unknown('It has partitions that the host does not see.')];
+  if (partitions.length === 0 && !isEmptyTable(types, probe))
+    return [unknown('It has a partition table without partitions, or something that looks like one.')];
   return [];
 };
 

@@ -53,6 +53,8 @@ export interface Probe {
   clean: boolean;
   /** GUID of the partition table, and of each partition by name; lower case. */
   tableUuid: string;
+  /** How many partitions the drive's table lists, whether the kernel shows them or not; null where it has none, or one that cannot be read. */
+  declared: number | null;
   partitionUuids: Readonly<Record<string, string>>;
 }
 

@@ -13,6 +13,7 @@ export const probeOf = (
   ambivalent: read.filter(({ probed }) => probed.ambivalent).map(({ name }) => name),
   clean: partitions.length === 0 && read.every(({ probed }) => probed.nothing),
   tableUuid: read[0]?.probed.tableUuid ?? '',
+  declared: read[0]?.probed.declared ?? null,
   partitionUuids: Object.fromEntries(
     read.slice(1).flatMap(({ name, probed }) => (probed.partitionUuid === '' ? [] : [[name, probed.partitionUuid]])),
   ),

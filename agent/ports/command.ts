@@ -48,6 +48,8 @@ const PROGRAMS = {
   blkid: { path: '/usr/sbin/blkid', timeoutMs: 10_000, accepts: (exit) => exit === 0 || exit === 2 || exit === 8 },
   // Only ever with `-n`: lists signatures, writes nothing. wipefs(8).
   wipefs: { path: '/usr/sbin/wipefs', timeoutMs: 10_000 },
+  // Only ever with `--json`: reads the partition table, writes nothing. sfdisk(8).
+  sfdisk: { path: '/usr/sbin/sfdisk', timeoutMs: 10_000 },
   // Only ever to /dev/null: whether a piece of a drive can be read. dd(1).
   dd: { path: '/usr/bin/dd', timeoutMs: 10_000 },
 } as const satisfies Record<string, Program>;

@@ -1,5 +1,5 @@
 /** What lies at the known places of one block device, as blkid(8) and wipefs(8) read it from the device itself. It is opened read-only. */
-import type { RunForOutcome } from './command.ts';
+import { CommandError, type RunForOutcome } from './command.ts';
 
 /** As one of the two programs names it; what it does not say is empty. */
 export interface FoundSignature {
@@ -18,6 +18,8 @@ export interface Probed {
   nothing: boolean;
   /** Of its partition table: a GUID, or eight hex digits; lower case. */
   tableUuid: string;
+  /** How many partitions its table lists; null where it has none, or one that cannot be read. */
+  declared: number | null;
   /** Of a partition: its own identity in the drive's table, lower case. */
   partitionUuid: string;
 }
@@ -87,6 +89,16 @@ const FRONT_BYTES = 8 * 1024 ** 2;
 const BACK_BYTES = 4 * 1024 ** 2;
 const BLOCK_BYTES = 65_536;
 
+/** Free places of the table are left out. sfdisk(8), `--json`. */
+const partitionsListed = (text: string): number => {
+  const whole: unknown = JSON.parse(text);
+  const table = isRecord(whole) ? whole.partitiontable : undefined;
+  if (!isRecord(table)) throw new Error('sfdisk gives no partition table');
+  const { partitions = [] } = table;
+  if (!Array.isArray(partitions)) throw new Error('sfdisk gives no list of partitions');
+  return partitions.length;
+};
+
 export const createProbe = (run: RunForOutcome): ProbeDevice => {
   const readable = async (file: string, fromByte: number, bytes: number): Promise<void> => {
     const count = Math.ceil(bytes / BLOCK_BYTES);
@@ -98,6 +110,16 @@ export const createProbe = (run: RunForOutcome): ProbeDevice => {
   const surelyReadable = async (file: string, sizeBytes: number): Promise<void> => {
     await readable(file, 0, Math.min(FRONT_BYTES, sizeBytes));
     await readable(file, Math.max(0, sizeBytes - BACK_BYTES), Math.min(BACK_BYTES, sizeBytes));
+  };
+
+  /** Null where sfdisk does not take it for a table. A drive that hangs is told as one. */
+  const declaredOn = async (file: string): Promise<number | null> => {
+    try {
+      return partitionsListed((await run('sfdisk', ['--json', file])).stdout);
+    } catch (error) {
+      if (error instanceof CommandError && (error.reason === 'exit' || error.reason === 'start')) return null;
+      throw error;
+    }
   };
 
   return {
@@ -117,6 +139,7 @@ export const createProbe = (run: RunForOutcome): ProbeDevice => {
         ambivalent: blkid.exit === AMBIVALENT,
         nothing: signatures.length === 0 && blkid.exit !== AMBIVALENT,
         tableUuid: (found.PTUUID ?? '').toLowerCase(),
+        declared: found.PTTYPE === undefined ? null : await declaredOn(file),
         partitionUuid: (found.PART_ENTRY_UUID ?? '').toLowerCase(),
       };
     },

@@ -6,7 +6,7 @@ import { madeDevice } from './made.ts';
 
 const probe = (facts: Partial<Probe> = {}): Known<Probe> => ({
   known: true,
-  value: { signatures: [], ambivalent: [], clean: true, tableUuid: '', partitionUuids: {}, ...facts },
+  value: { signatures: [], ambivalent: [], clean: true, tableUuid: '', declared: null, partitionUuids: {}, ...facts },
 });
 const signature = (type: string, device = 'sdb', label = '') => ({ device, offset: 0, type, uuid: '', label });
 const part = { name: 'sdb1', numbers: '8:17', sizeBytes: 1, startBytes: 1, holders: [] };

@@ -51,6 +51,8 @@ export interface DriveSpec {
   links?: string[];
   backingFile?: string;
   clean?: boolean;
+  /** Where the table lists another number of partitions than the kernel shows. */
+  declared?: number | null;
   ambivalent?: string[];
 }
 
@@ -154,6 +156,7 @@ const probeOf = (spec: DriveSpec): Probe => {
     signatures,
     ambivalent: spec.ambivalent ?? [],
     clean: spec.clean ?? signatures.length === 0,
+    declared: spec.declared !== undefined ? spec.declared : hasTable ? partsOf(spec).length : null,
     tableUuid: hasTable ? (spec.tableUuid ?? uuidOf(`t:${spec.name}`)) : '',
     partitionUuids: Object.fromEntries(
       partsOf(spec).map((part, index) => [partName(spec.name, index), partUuid(spec, part, index)]),

@@ -14,6 +14,7 @@ const EXT4: Probed = {
   ambivalent: false,
   nothing: false,
   tableUuid: '',
+  declared: null,
   partitionUuid: '',
 };
 const NOTHING: Probed = { ...EXT4, signatures: [], nothing: true };

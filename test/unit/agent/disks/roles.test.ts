@@ -437,10 +437,21 @@ describe('what cannot be determined (T5)', () => {
       'It carries swap space (sdb), and what that is for cannot be determined.',
     ],
     [
-      'with a table but without partitions',
-      { drive: { parts: [], table: 'gpt' } },
-      'It has a partition table, but no partition of it can be seen.',
+      'with a table of the old kind, without partitions',
+      { drive: { parts: [], table: 'dos' } },
+      'It has a partition table without partitions, or something that looks like one.',
     ],
+    [
+      'with partitions that the kernel does not show',
+      { drive: { declared: 2 } },
+      'It has partitions that the host does not see.',
+    ],
+    [
+      'with none of its partitions shown',
+      { drive: { parts: [], table: 'gpt', declared: 1 } },
+      'It has partitions that the host does not see.',
+    ],
+    ['with a table that cannot be read', { drive: { declared: null } }, 'Its partition table cannot be read.'],
     [
       'with the front part of a table only',
       { drive: { parts: [], table: 'PMBR' } },
@@ -479,6 +490,13 @@ describe('what cannot be determined (T5)', () => {
 
   test.each(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'exfat', 'vfat', 'ntfs', 'crypto_LUKS'])('%s may be', (type) => {
     expect(look(host({ drives: [{ name: 'sdb', parts: [{ on: [{ type }] }] }] })).role('sdb')).toBe('user-data');
+  });
+
+  test('an empty table of the new kind may be, and is no proof that there is nothing behind it', () => {
+    const { drive } = look(host({ drives: [{ name: 'sdb', parts: [], table: 'gpt' }] }), {
+      blank: new Map([['sdb', { state: 'proved' }]]),
+    });
+    expect([drive('sdb').role, drive('sdb').dataBearing]).toEqual(['user-data', true]);
   });
 
   test('a file system’s boot sector is no partition table', () => {

@@ -20,13 +20,15 @@ const recorded = (name: string): { blkid: Outcome; wipefs: Outcome } => {
   return { blkid: { exit, stdout, stderr }, wipefs: { exit: 0, stdout: listed, stderr: '' } };
 };
 
-type Answers = { blkid: Outcome; wipefs: Outcome; dd?: Outcome | Error };
+type Answers = { blkid: Outcome; wipefs: Outcome; dd?: Outcome | Error; sfdisk?: Outcome | Error };
 
-const setup = ({ blkid, wipefs, dd = { exit: 0, stdout: '', stderr: '' } }: Answers) => {
+const TABLE: Outcome = { exit: 0, stdout: '{"partitiontable":{"label":"gpt"}}', stderr: '' };
+
+const setup = ({ blkid, wipefs, dd = { exit: 0, stdout: '', stderr: '' }, sfdisk = TABLE }: Answers) => {
   const ran: string[][] = [];
   const run: RunForOutcome = async (name, args) => {
     ran.push([name, ...args]);
-    const answer = { blkid, wipefs, dd }[name as 'blkid'];
+    const answer = { blkid, wipefs, dd, sfdisk }[name as 'blkid'];
     if (answer instanceof Error) throw answer;
     return answer;
   };
@@ -61,7 +63,14 @@ test('two file systems that exclude each other', async () => {
 
 test('nothing, and all the places where something would be were read', async () => {
   const { read, ran } = setup(recorded('blank'));
-  expect(await read()).toEqual({ signatures: [], ambivalent: false, nothing: true, tableUuid: '', partitionUuid: '' });
+  expect(await read()).toEqual({
+    signatures: [],
+    ambivalent: false,
+    nothing: true,
+    tableUuid: '',
+    declared: null,
+    partitionUuid: '',
+  });
   const pieces = ran.filter(([name]) => name === 'dd').map((args) => args.slice(1));
   expect(pieces).toEqual([
     ['if=/dev/sdb', 'of=/dev/null', 'iflag=skip_bytes', 'skip=0', 'bs=65536', 'count=128', 'status=none'],
@@ -74,6 +83,25 @@ test('a table and a partition have identities of their own', async () => {
   const stdout = 'DEVNAME=/dev/sdb1\nPART_ENTRY_SCHEME=gpt\nPART_ENTRY_UUID=9A0F6B1E-1111-2222-3333-444455556666\n';
   const empty = setup({ blkid: { exit: 0, stdout, stderr: '' }, wipefs: { exit: 0, stdout: NONE, stderr: '' } });
   expect(await empty.read()).toMatchObject({ partitionUuid: '9a0f6b1e-1111-2222-3333-444455556666', nothing: true });
+});
+
+test.each<[string, Outcome | Error, number | null]>([
+  ['without partitions', TABLE, 0],
+  ['with two', { ...TABLE, stdout: '{"partitiontable":{"partitions":[{},{}]}}' }, 2],
+  ['that sfdisk does not take for one', new CommandError('/usr/sbin/sfdisk', 'exit', '', 1), null],
+  ['where there is no sfdisk', new CommandError('/usr/sbin/sfdisk', 'start'), null],
+])('a table %s', async (_what, sfdisk, declared) => {
+  const { read, ran } = setup({ ...recorded('gpt'), sfdisk });
+  expect((await read()).declared).toBe(declared);
+  expect(ran).toContainEqual(['sfdisk', '--json', '/dev/sdb']);
+});
+
+test.each<[string, Outcome | Error]>([
+  ['hangs', new CommandError('/usr/sbin/sfdisk', 'timeout')],
+  ['gives another document', { ...TABLE, stdout: '[]' }],
+  ['gives no list', { ...TABLE, stdout: '{"partitiontable":{"partitions":{}}}' }],
+])('sfdisk %s: no answer', async (_what, sfdisk) => {
+  await expect(setup({ ...recorded('gpt'), sfdisk }).read()).rejects.toThrow();
 });
 
 test('what blkid alone names is a signature too, with its name as it is', async () => {
