@@ -13,7 +13,7 @@ import { type Claims, isSuspended } from './ownership.ts';
 import { createRetry } from './retry.ts';
 
 export interface FollowPorts extends Pick<DeedPorts, 'clock' | 'journal' | 'records' | 'mounting'> {
-  current: Pick<Current, 'inventory' | 'last' | 'changed'>;
+  current: Pick<Current, 'fresh' | 'inventory' | 'last' | 'changed'>;
   claims: () => Claims;
   /** A mount of a drive was taken away: guests may still have it. */
   lost: () => void;
@@ -88,7 +88,7 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
   const bring = async (row: Assignment, drive: Drive, act: typeof onHostAndShown): Promise<Wrong[]> => {
     const { mountPoint: where } = row;
     const source = sourceOn(drive, row);
-    const obstacle = source === null ? 'Its file system is not there any more.' : obstacleOf(drive);
+    const obstacle = obstacleOf(drive) || (source === null ? 'Its file system is not there any more.' : '');
     if (source === null || obstacle !== '') return [wrong('drive-not-mounted', row, obstacle)];
     if (!retry.mayTry(where)) return [wrong('drive-not-mounted', row, 'mounting it failed')];
     try {
@@ -138,7 +138,9 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
     const drive = driveOf(inventory, row);
     if (drive === undefined) return missing(row);
     missingSince.delete(row.mountPoint);
-    return bring(row, drive, act);
+    // Its mount would wake it up anyhow; asleep it could not be told what it is.
+    const awake = drive.state === 'asleep' ? driveOf(await current.fresh([drive.name]), row) : drive;
+    return awake === undefined ? missing(row) : bring(row, awake, act);
   };
 
   /** @returns what is wrong; null: nothing, or it could not be told */
