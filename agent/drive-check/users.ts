@@ -23,20 +23,27 @@ type Use = Pick<DeviceUser, 'what' | 'path'>;
 const MAX_USES = 8;
 const MAX_PATH = 4096;
 
+/** Which mounts a process is shown; a process in a changed root only those below it. Where that is not told, it has a view of its own. */
+const viewOf = (pid: number): string => {
+  try {
+    return `${of.mountNamespaceOf(pid)} ${of.rootOf(pid)}`;
+  } catch (error) {
+    if (error instanceof of.Unreadable) return `of ${pid}`;
+    throw error;
+  }
+};
+
 /** Every mount of every namespace that a process is in, by the mount's number, which is unique in the kernel. */
 const allMounts = (pids: readonly number[]): Map<string, Mount> => {
   const mounts = new Map<string, Mount>();
   const seen = new Set<string>();
   for (const pid of pids) {
-    try {
-      // A process in a changed root is shown only what lies below it.
-      const view = `${of.mountNamespaceOf(pid)} ${of.rootOf(pid)}`;
-      if (seen.has(view)) continue;
-      for (const mount of parseMountinfo(of.mountinfoOf(pid))) mounts.set(mount.id, mount);
-      seen.add(view);
-    } catch (error) {
-      if (!(error instanceof of.Unreadable)) throw error;
-    }
+    const view = viewOf(pid);
+    const text = seen.has(view) ? '' : of.mountinfoOf(pid);
+    // Whoever has ended meanwhile shows nothing: the next one of the same view does.
+    if (text === '') continue;
+    seen.add(view);
+    for (const mount of parseMountinfo(text)) mounts.set(mount.id, mount);
   }
   return mounts;
 };

@@ -109,10 +109,14 @@ describe.skipIf(labMissing !== '')(`proving drives blank${skipped(labMissing)}`,
 
   test('something in its last sector: never blank', async () => {
     await withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'last', mb: 24 });
-      await write(drive.device, 24 * MIB - 1, [0x80]);
+      const last = await lab.drive({ name: 'last', mb: 24 });
+      await lab.detach(last);
+      const size = 24 * MIB + 512;
+      truncateSync(last.file, size);
+      const drive = await lab.attach(last.file, last.spec);
+      await write(drive.device, size - 1, [0x80]);
       await looksEmpty(drive);
-      expect(await proving(lab).proved(drive)).toEqual({ state: 'data', at: 24 * MIB - 1 });
+      expect(await proving(lab).proved(drive)).toEqual({ state: 'data', at: size - 1 });
     });
   });
 

@@ -6,12 +6,14 @@ import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createInUse } from '#agent/disks/in-use';
 import { parseSwaps } from '#agent/disks/kernel-text';
+import { systemClock } from '#agent/ports/clock';
+import { createDriveCheck } from '#agent/ports/drive-check';
 import { createGuestOfProcess } from '#agent/ports/guest-of-process';
 import { createProc } from '#agent/ports/proc';
 import { createSysfs } from '#agent/ports/sysfs';
 import { hungDrive, hungMissing } from './hung.ts';
 import { type Lab, type LabDrive, labMissing, outcome, run, withLab } from './lab.ts';
-import { deviceOf, driveCheck, mountsNow, until } from './touching.ts';
+import { deviceOf, driveCheck, mountsNow, program, until } from './touching.ts';
 
 const skipped = (missing: string): string => (missing === '' ? '' : ` (skipped: ${missing})`);
 
@@ -148,6 +150,16 @@ describe.skipIf(labMissing !== '')(`a drive in use${skipped(labMissing)}`, () =>
   });
 });
 
+describe.skipIf(labMissing !== '')(`processes that cannot be asked${skipped(labMissing)}`, () => {
+  test('as without CAP_SYS_PTRACE: each counts as one that uses the drive', async () => {
+    const blind = ['/usr/bin/setpriv', '--bounding-set', '-sys_ptrace', ...program];
+    const users = await createDriveCheck({ clock: systemClock, program: blind }).users(['8:16']);
+    expect(users).toContainEqual({ pid: process.pid, command: expect.anything(), vmid: null, what: 'unreadable', path: '' });
+    // The host's init is the self-test's affair.
+    expect(users.some(({ pid }) => pid === 1)).toBe(false);
+  });
+});
+
 describe.skipIf(labMissing !== '')(`who uses a file system${skipped(labMissing)}`, () => {
   test('open files, directories, changed roots, running programs, in any namespace; by its numbers or by one mount', async () => {
     await withLab(async (lab) => {
@@ -164,16 +176,16 @@ describe.skipIf(labMissing !== '')(`who uses a file system${skipped(labMissing)}
       const directory = await keeping(lab, `cd ${bind}/folder`);
       const inside = await keeping(lab, `exec 3>${bind}/inside`, UNSEEN);
       const root = await chrooted(lab, point);
-      const program = spawn(join(point, 'program'), ['600']);
-      lab.undo(() => program.kill('SIGKILL'));
+      const running = spawn(join(point, 'program'), ['600']);
+      lab.undo(() => running.kill('SIGKILL'));
       await keeping(lab, 'true');
       const uses = (await check.users([drive.numbers])).map(({ pid, what, path }) => [pid, what, path]);
       expect(uses).toContainEqual([file.pid, 'file', `${point}/file`]);
       expect(uses).toContainEqual([directory.pid, 'directory', `${bind}/folder`]);
       expect(uses).toContainEqual([inside.pid, 'file', `${bind}/inside`]);
       expect(uses).toContainEqual([root.pid, 'root', point]);
-      expect(uses).toContainEqual([program.pid, 'mapping', `${point}/program`]);
-      expect(new Set(uses.map(([pid]) => pid))).toEqual(new Set([file.pid, directory.pid, inside.pid, root.pid, program.pid]));
+      expect(uses).toContainEqual([running.pid, 'mapping', `${point}/program`]);
+      expect(new Set(uses.map(([pid]) => pid))).toEqual(new Set([file.pid, directory.pid, inside.pid, root.pid, running.pid]));
       const seen = (await mountsNow()).value.find(({ mount, host }) => host && mount.point === bind);
       const byMount = await check.users([], [seen?.mount.id ?? '']);
       expect(byMount.map(({ pid }) => pid)).toEqual([directory.pid]);
@@ -224,6 +236,8 @@ describe.skipIf(hungMissing !== '')(`a drive that hangs${skipped(hungMissing)}`,
       const point = join(lab.dir, 'mnt');
       await lab.mount(dead.device, point);
       const writer = await keeping(lab, `cd ${point} && exec 3>${point}/file 4<${dead.served}`);
+      // As the mounts are copied, so is the one that does not answer.
+      await keeping(lab, `exec 3<${dead.served}`, UNSEEN);
       dead.hang();
       const stuck = spawn('dd', ['if=/dev/zero', `of=${point}/more`, 'bs=1M', 'count=1', 'conv=fsync'], { stdio: 'ignore' });
       lab.undo(() => dead.answer());

@@ -23,6 +23,8 @@ import { hungDrive, hungMissing } from './hung.ts';
 import { kernelMounts, type Lab, type LabDrive, type LabFilesystem, labMissing, outcome, run, withLab } from './lab.ts';
 import { deviceOf, digestOf, driveCheck, probesOf, statOf, until } from './touching.ts';
 
+const MIB = 1024 ** 2;
+
 const skipped = (missing: string): string => (missing === '' ? '' : ` (skipped: ${missing})`);
 
 const poke = async (device: string, at: number, bytes: number[]): Promise<void> => {
@@ -105,6 +107,20 @@ describe.skipIf(labMissing !== '')(`reading drives${skipped(labMissing)}`, () =>
       await poke(drive.device, 0, [0]);
       await until(() => watch.seen() !== '');
     });
+  });
+});
+
+test.skipIf(labMissing !== '')(`what was flushed is behind the drive${skipped(labMissing)}`, async () => {
+  await withLab(async (lab) => {
+    const drive = await lab.drive({ name: 'flushed', mb: 8 });
+    const handle = await open(drive.device, 'r+');
+    await handle.write(Buffer.from('written'), 0, 7, MIB);
+    const behind = (): string => readFileSync(drive.file).toString('latin1', MIB, MIB + 7);
+    expect(behind()).not.toBe('written');
+    await driveCheck().flush(drive.device);
+    expect(behind()).toBe('written');
+    await handle.close();
+    await expect(driveCheck().flush(drive.file)).rejects.toMatchObject({ reason: 'failed' });
   });
 });
 

@@ -14,7 +14,7 @@ import { bundleSources } from '../../chaos/bundle.ts';
 import type { LabDrive } from './lab.ts';
 
 /** The program as it ships, which starts ten times as quickly as through a loader. */
-const program = [process.execPath, await bundleSources('drive-check', { main: 'agent/drive-check/main.ts' })];
+export const program = [process.execPath, await bundleSources('drive-check', { main: 'agent/drive-check/main.ts' })];
 
 export const driveCheck = (timeoutMs: DriveCheckOptions['timeoutMs'] = {}) =>
   createDriveCheck({ clock: systemClock, program, timeoutMs });
