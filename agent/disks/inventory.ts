@@ -72,6 +72,7 @@ const subjectsOf = (heard: Heard, atlas: Atlas, context: InventoryContext): Subj
     name,
     keys,
     twins: at(twins, name),
+    isRead: probeOf(heard, name) !== null,
     inGuestsHands: isInGuestsHands(at(given.reasons, name), at(uses.reasons, name)),
   }));
   const recalls = recallOf(present, context.records);
@@ -99,7 +100,7 @@ const subjectOf = (parts: Parts, member: Member): Subject => {
     sources,
     recall,
     twins: at(parts.twins, name),
-    keys: [...member.keys, ...(recall.record?.keys ?? []), ...btrfsKeys(heard, atlas, name)],
+    keys: [...member.keys, ...(sources.probe === null ? (recall.record?.keys ?? []) : []), ...btrfsKeys(heard, atlas, name)],
     holders: [...at(uses.holders, name), ...at(given.holders, name)],
     found: [
       ...at(uses.reasons, name),

@@ -10,6 +10,8 @@ export interface Present {
   /** Most telling first. */
   keys: readonly string[];
   twins: readonly string[];
+  /** Its keys are those of what is on it now; otherwise something on it may not be known. */
+  isRead: boolean;
   /** A guest has it and the host has nothing on it: that guest may write any UUID on it, also another drive's. */
   inGuestsHands: boolean;
 }
@@ -31,7 +33,7 @@ const knowing = (records: readonly DriveRecord[], keys: readonly string[]): Driv
 const contentKeys = (keys: readonly string[]): string[] => keys.filter((key) => !isHardwareKey(key));
 const hardwareKeys = (keys: readonly string[]): string[] => keys.filter(isHardwareKey);
 
-const shareKey = (record: DriveRecord, keys: readonly string[]): boolean => record.keys.some((key) => keys.includes(key));
+const share = (some: readonly string[], others: readonly string[]): boolean => some.some((key) => others.includes(key));
 
 /**
  * Hardware decides which record is a drive's own. Else it is the record of a drive with this content that is not plugged in: the same one
@@ -54,10 +56,17 @@ export const recallOf = (present: readonly Present[], records: readonly DriveRec
     return byContent.get(one.name) === record && claimedTwice(one, record) ? null : record;
   };
   const guestHeld = new Set(present.filter(({ inGuestsHands }) => inGuestsHands).flatMap((one) => ownOf(one)?.id ?? []));
+  /** What a drive that is plugged in and was read carried before says nothing of what carries that now. */
+  const keysNow = (record: DriveRecord): readonly string[] => {
+    const drives = present.filter((one) => ownOf(one) === record);
+    return drives.length > 0 && drives.every(({ isRead }) => isRead) ? drives.flatMap(({ keys }) => keys) : record.keys;
+  };
   return new Map(
     present.map((one) => {
       const record = ownOf(one);
-      const related = records.filter((other) => other.id !== record?.id && !guestHeld.has(other.id) && shareKey(other, one.keys));
+      const related = records.filter(
+        (other) => other.id !== record?.id && !guestHeld.has(other.id) && share(keysNow(other), one.keys),
+      );
       return [one.name, { record, related }];
     }),
   );

@@ -7,7 +7,7 @@ import { isHardwareKey } from './identity.ts';
 export interface Member {
   device: KernelDevice;
   identity: Identity;
-  /** Also those that the drive's record remembers. */
+  /** Also, of a drive that was not read, those that its record remembers. */
   keys: readonly string[];
   found: readonly Found[];
 }
@@ -98,7 +98,9 @@ const passing = (from: Member, to: Member, key: string, told: Found | undefined)
   const reason = from === to ? undefined : passedOn(from, key, told);
   if (reason === undefined) return undefined;
   const sentence = `It ${common(key)} ${from.device.name}, ${whichIs(reason)}.`;
-  return { role: reason.role, lasting: reason.lasting, origin: 'together', sentence };
+  // What only the record knows of it may be there no more.
+  const lasting = reason.lasting && from.identity.keys.includes(key);
+  return { role: reason.role, lasting, origin: 'together', sentence };
 };
 
 /** A drive that carries the same set, table or file system as one with a role has that role, whether it is in use or not. */

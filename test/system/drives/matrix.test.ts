@@ -296,7 +296,8 @@ describe.skipIf(MISSING !== '')(`what is on a drive, and what is told of it${MIS
     await withLab(async (lab) => {
       rows = await inTurns(CONTENTS, 4, (content, index) => rowOf(lab, content, index));
     });
-  });
+    // A few seconds where nothing else runs.
+  }, 240_000);
 
   test('is as matrix.txt has it', async () => {
     await expect(tableOf(rows)).toMatchFileSnapshot(TABLE);

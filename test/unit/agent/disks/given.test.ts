@@ -134,6 +134,7 @@ describe('a container', () => {
     ],
     ['all of USB', 'lxc.mount.entry: /dev/bus/usb dev/bus/usb none bind,optional,create=dir', 'sdc'],
     ['all devices', 'lxc.mount.entry: /dev dev none rbind 0 0', EVERY],
+    ['devices by a pattern', 'lxc.mount.entry: /dev/sd[bc] dev none bind 0 0', EVERY],
     ['all links', 'lxc.mount.entry: /dev/disk/by-id dev/disk/by-id none bind 0 0', EVERY],
     ['a table of mounts that is elsewhere', 'lxc.mount.fstab: /root/fstab', EVERY],
     ['another file of settings', 'lxc.include: /root/lxc.conf', EVERY],

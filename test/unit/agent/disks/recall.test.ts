@@ -75,6 +75,27 @@ describe('a role that is remembered', () => {
   });
 });
 
+describe('what a drive carried before', () => {
+  const used = { mounts: [{ point: '/srv', from: 'sdb1' }] };
+  const before = record({ keys: [HARDWARE, 'fs:before'], role: SYSTEM });
+  const copy: DriveSpec = { name: 'sdc', parts: [{ on: [{ type: 'ext4', uuid: 'before' }] }] };
+
+  test('says nothing of a copy that was made then, once the drive was put to another use', () => {
+    const { role, drive } = see([{ name: 'sdb' }, copy], [before], used);
+    expect([role('sdb'), role('sdc'), drive('sdc').related]).toEqual(['system', 'user-data', []]);
+  });
+
+  test('may be on it still while it was not read', () => {
+    const { why } = see([{ name: 'sdb', parts: [{}] }, copy], [{ ...before, role: null }], { ...used, probes: { sdb: 'none' } });
+    expect(why('sdc')).toBe('system: It carries the same file system as sdb, which is a system drive.');
+    expect(see([{ name: 'sdb', parts: [{}] }, copy], [before], { probes: { sdb: 'none' } }).role('sdc')).toBe('system');
+  });
+
+  test('may be what is plugged in now while it is away', () => {
+    expect(see([copy], [before]).role('sdc')).toBe('system');
+  });
+});
+
 describe('which record is a drive’s own', () => {
   const copy: DriveSpec = { name: 'sdc', parts: [{ on: [{ type: 'ext4', uuid: uuidOf('sdb1') }] }] };
 

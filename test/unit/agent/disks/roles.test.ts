@@ -1,6 +1,7 @@
 /** What each thing on the host makes of a drive: the role, in which words, and whether it lasts (`!`). */
 import { describe, expect, test } from 'vitest';
 import { type DriveSpec, evidenceOf, type HostSpec, host, look, seen, uuidOf } from './host.ts';
+import { madeRecord } from './made.ts';
 
 const PHOTOS: DriveSpec = { name: 'sdb' };
 const UUID = uuidOf('sdb1');
@@ -396,7 +397,12 @@ describe('what cannot be determined (T5)', () => {
   const SOURCES = ['kernel', 'udev', 'mounts', 'swaps', 'lvm', 'zfs', 'md', 'btrfs', 'host', 'proxmox'] as const;
   test.each(SOURCES)('without a whole answer of %s no drive is anything but system', (source) => {
     const evidence = { ...evidenceOf(host({ drives: [PHOTOS] })), [source]: { known: false, why: 'It did not answer in time.' } };
-    const { inventory } = seen(evidence);
+    const { inventory } = seen(evidence, {
+      records: [
+        madeRecord({ keys: [`serial:drive/s-sdb/${500e9}`] }),
+        madeRecord({ id: 2, keys: [`serial:drive/s-sda/${500e9}`] }),
+      ],
+    });
     expect(inventory.missing).toHaveLength(1);
     expect(inventory.missing[0]?.why).toBe('It did not answer in time.');
     expect(inventory.drives.map(({ role }) => role)).toEqual(source === 'kernel' ? [] : ['system', 'system']);
