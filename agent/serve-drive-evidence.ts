@@ -36,6 +36,8 @@ export interface DriveSources {
   gather?: () => Promise<Gathered>;
   probes?: Pick<Probes, 'read' | 'again' | 'last'>;
   smartctl?: Smartctl;
+  /** The kernel's word on drives only. */
+  sysfs?: Pick<Sysfs, 'kernelDevices' | 'btrfsMembers'>;
   selfTest?: SelfTest;
   inUse?: InUse;
   /** Of this host, started in another way. */
@@ -108,7 +110,8 @@ export const composeDriveEvidence = (parts: EvidenceParts): DriveEvidence => {
 
   const { gather } = createGather(
     {
-      ...{ clock, sysfs, udev, proc, zpool, isAsleep },
+      ...{ clock, udev, proc, zpool, isAsleep },
+      sysfs: sources.sysfs ?? sysfs,
       lvm: createLvm(runCommand),
       hostFiles: createHostFiles({ clock }),
       proxmoxFiles: createProxmoxFiles(parts.configDir),

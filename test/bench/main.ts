@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import type { Measure } from './measure.ts';
 import { adapters } from './measures/adapters.ts';
 import { connections } from './measures/connections.ts';
+import { disks } from './measures/disks.ts';
 import { due } from './measures/due.ts';
 import { duty } from './measures/duty.ts';
 import { held } from './measures/held.ts';
@@ -15,7 +16,7 @@ import { throughput } from './measures/throughput.ts';
 import { document, machine, type Outcome, table } from './report.ts';
 import { createScope, type Scope } from './scope.ts';
 
-const MEASURES: readonly Measure[] = [start, idle, metrics, throughput, connections, release, held, adapters, due, duty];
+const MEASURES: readonly Measure[] = [start, idle, metrics, throughput, connections, release, held, adapters, due, duty, disks];
 const FILE = 'bench.json';
 
 const USAGE = `npm run bench -- [options]
