@@ -1,9 +1,10 @@
 /** What keeps it from being certain that a drive is nobody's but a customer's, as far as the drive itself can tell. Pure. */
 import type { KernelDevice } from '../ports/sysfs.ts';
+import type { DriveRecord } from './drive.ts';
 import type { Probe, Signature } from './evidence.ts';
 import type { Found } from './found.ts';
 import type { Heard } from './heard.ts';
-import { namesOf, partitionsOf } from './identity.ts';
+import { namesOf, partitionsOf, takenKey } from './identity.ts';
 import { isBootSector, kindOf, refusedKind, setOfPartitionType, signatureName } from './kinds.ts';
 import { plain } from './plain.ts';
 
@@ -68,12 +69,18 @@ const ofProbe = (heard: Heard, device: KernelDevice): Found[] => {
 
 const unlooked = (sentence: string): Found => ({ ...unknown(sentence), origin: 'unlooked' });
 
-/** What a look into its file systems brought. Whoever owns a drive may keep on it what a backup drive has. */
-export const looked = (heard: Heard, { name }: KernelDevice, isOwned: boolean): Found[] => {
+/** By the owner of the drive: an owner alone tells nothing, for enclosures have one name for whatever drive is in them. */
+const isTaken = (record: DriveRecord | null, { uuid }: Signature): boolean =>
+  record !== null && record.owner !== null && takenKey(uuid).some((key) => record.keys.includes(key));
+
+/** What a look into its file systems brought. Whoever has one of them for its own may keep on it what a backup drive has. */
+export const looked = (heard: Heard, { name }: KernelDevice, record: DriveRecord | null): Found[] => {
   const probe = heard.probes.get(name);
-  if (isOwned || !probe?.known) return [];
+  if (!probe?.known) return [];
   const carriers = new Set(
-    probe.value.signatures.filter(({ type }) => kindOf(type) === 'filesystem').map(({ device }) => device),
+    probe.value.signatures
+      .filter((one) => kindOf(one.type) === 'filesystem' && !isTaken(record, one))
+      .map(({ device }) => device),
   );
   return [...carriers].flatMap((device): Found[] => {
     const look = heard.looks.get(device);

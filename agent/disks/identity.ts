@@ -95,6 +95,9 @@ export const keyOf = (kind: string, id: string): string[] => (isNothing(folded(i
 /** Hex digits only: mdadm, the kernel and blkid part them each in another way. */
 export const mdId = (uuid: string): string => uuid.toLowerCase().replace(/[^0-9a-f]/g, '');
 
+/** Of a record, never of what is plugged in: the drive's owner has, or had, this file system of it mounted. */
+export const takenKey = (uuid: string): string[] => keyOf('taken', uuid);
+
 const CONTENT_KEYS: Readonly<Record<string, string>> = {
   LVM1_member: 'pv',
   LVM2_member: 'pv',

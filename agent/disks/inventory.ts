@@ -106,7 +106,7 @@ const subjectOf = (parts: Parts, member: Member): Subject => {
       ...at(uses.reasons, name),
       ...at(given.reasons, name),
       ...protectedBy(context.protect, namedBy(sources)),
-      ...looked(heard, device, (recall.record?.owner ?? null) !== null),
+      ...looked(heard, device, recall.record),
       ...rememberedBy(recall),
       ...doubtsOf(heard, device),
     ].reduce<readonly Found[]>(addFound, []),

@@ -5,6 +5,7 @@ import type { Statement, Store } from '../ports/store.ts';
 import { createTurn } from '../turn.ts';
 import type { Assignment } from './assignment.ts';
 import type { DriveRecord, Inventory, Owner } from './drive.ts';
+import { takenKey } from './identity.ts';
 import {
   type AssignmentRow,
   assignmentOf,
@@ -31,7 +32,7 @@ export interface Records {
   setOwner(drive: number, owner: Owner | null, who: Who): Promise<void>;
   /** Forgets the remembered role. */
   demote(drive: number): Promise<void>;
-  /** Adds a row, or replaces the one of the same mount point. */
+  /** Adds a row, or replaces the one of the same mount point; the drive's record knows from then on that this file system was taken. */
   saveAssignment(assignment: Assignment): Promise<void>;
   setAssignmentState(mountPoint: string, state: Assignment['state']): Promise<void>;
   removeAssignment(mountPoint: string): Promise<void>;
@@ -118,7 +119,10 @@ export const loadRecords = async (ports: RecordPorts): Promise<Records> => {
 
     saveAssignment: (assignment) =>
       inTurn(async () => {
-        await store.write(upsertAssignment(assignment));
+        const record = known(assignment.drive);
+        const taken = { ...record, keys: [...new Set([...record.keys, ...takenKey(assignment.uuid)])] };
+        await store.write(upsertAssignment(assignment), ...updateDrive(taken));
+        drives.set(taken.id, taken);
         assignments.set(assignment.mountPoint, assignment);
       }),
 

@@ -147,10 +147,24 @@ describe('which record is a drive’s own', () => {
 });
 
 describe('a drive that has an owner', () => {
-  test('may hold what a backup drive holds, and need not be looked into', () => {
-    const owned = [record({ owner: OWNER })];
+  const TAKEN = `taken:${uuidOf('sdb1')}`;
+
+  test('may hold what a backup drive holds on a file system that its owner took, which need not be looked into', () => {
+    const owned = [record({ owner: OWNER, keys: [HARDWARE, CONTENT, TAKEN] })];
     expect(see([{ name: 'sdb' }], owned, { looks: { sdb1: 'vzdump' } }).role('sdb')).toBe('user-data');
     expect(see([{ name: 'sdb' }], owned, { looks: { sdb1: 'none' } }).role('sdb')).toBe('user-data');
+  });
+
+  test('is looked into where it carries another file system: another drive may be in the same enclosure', () => {
+    const owned = [record({ owner: OWNER, keys: [HARDWARE, CONTENT, 'taken:aa11'] })];
+    expect(see([{ name: 'sdb' }], owned, { looks: { sdb1: 'vzdump' } }).why('sdb')).toMatch(/^backup!: There are backups/);
+    expect(see([{ name: 'sdb' }], owned, { looks: { sdb1: 'none' } }).role('sdb')).toBe('system');
+    expect(see([{ name: 'sdb' }], owned).role('sdb')).toBe('user-data');
+  });
+
+  test('is looked into when it was released: what was taken then is nobody’s now', () => {
+    const released = [record({ keys: [HARDWARE, CONTENT, TAKEN] })];
+    expect(see([{ name: 'sdb' }], released, { looks: { sdb1: 'vzdump' } }).role('sdb')).toBe('backup');
   });
 
   test('but is a backup drive where Proxmox keeps backups on it', () => {
@@ -158,7 +172,7 @@ describe('a drive that has an owner', () => {
       mounts: [{ point: '/mnt/usb', from: 'sdb1' }],
       storages: [{ type: 'dir', id: 'usb', path: '/mnt/usb', content: 'backup' }],
     };
-    expect(see([{ name: 'sdb' }], [record({ owner: OWNER })], more).role('sdb')).toBe('backup');
+    expect(see([{ name: 'sdb' }], [record({ owner: OWNER, keys: [HARDWARE, CONTENT, TAKEN] })], more).role('sdb')).toBe('backup');
   });
 
   test('that its copy’s owner owns nothing of its own: a copy is looked into', () => {

@@ -201,6 +201,7 @@ test('assignments and readings of health are as they were left', async () => {
   await records.saveSmart(1, '{"health":"PASSED"}');
   await reopen();
   expect(records.assignments()).toEqual([{ ...ASSIGNMENT, state: 'assigned' }]);
+  expect(only().keys).toContain(`taken:${ASSIGNMENT.uuid.toLowerCase()}`);
   expect([...records.smart()]).toEqual([[1, '{"health":"PASSED"}']]);
   await records.removeAssignment(ASSIGNMENT.mountPoint);
   await reopen();
