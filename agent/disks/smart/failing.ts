@@ -6,7 +6,7 @@ import type { SmartReading } from './parse.ts';
 export interface Judged {
   /** Names this plugging in. */
   plug: string;
-  /** `sdb (WDC WD40EFRX, serial WD-1234)`. */
+  /** Its kernel name, and no more: every guest of the host reads this, whoever the drive belongs to. */
   what: string;
   /** The newest whole reading; null where there is none. */
   reading: SmartReading | null;

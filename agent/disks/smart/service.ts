@@ -4,7 +4,7 @@ import type { Problems } from '../../health/problems.ts';
 import type { Smartctl } from '../../ports/smartctl.ts';
 import type { KernelDevice } from '../../ports/sysfs.ts';
 import { createTurn, type InTurn } from '../../turn.ts';
-import { documentIn, plain } from './document.ts';
+import { documentIn } from './document.ts';
 import { type Failing, failingProblem, type Judged, nextFailing } from './failing.ts';
 import { type SmartReading, smartReading } from './parse.ts';
 import { createReader, type Read } from './reader.ts';
@@ -65,11 +65,6 @@ const UNASKED: SmartReading = { ...smartReading({}), reasons: ['The drive has no
 
 /** Of a drive that nobody has asked. */
 export const notAsked = (): SmartState => ({ ...UNASKED, ageMs: null });
-
-const described = ({ name, model, serial }: KernelDevice): string => {
-  const details = [plain(model), serial === '' ? '' : `serial ${plain(serial)}`].filter((one) => one !== '');
-  return details.length === 0 ? name : `${name} (${details.join(', ')})`;
-};
 
 const stateOf = (watched: Watched, wall: number): SmartState => {
   const { kept, note, seen } = watched;
@@ -151,7 +146,7 @@ export const createSmart = ({ clock, smartctl, problems, bootId, kept, keep }: S
     const drives = present.map(
       (device): Judged => ({
         plug: plugOf(device),
-        what: described(device),
+        what: device.name,
         reading: watched.get(device.name)?.kept?.reading ?? null,
       }),
     );

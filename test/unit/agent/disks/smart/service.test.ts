@@ -479,15 +479,15 @@ describe('the problem', () => {
     };
   };
 
-  test('is raised with the first evidence, and names the drive and what to do', async () => {
+  test('is raised with the first evidence, and names the drive by what every guest may know of it, and what to do', async () => {
     const { smart, problems, set } = patient();
     set(FAILING);
     await smart.tick([drive()]);
     expect(problems.at(-1)).toEqual({
       code: 'drive-failing',
       vmid: null,
-      sentence: 'The drive sda (DISK, serial S1) is failing: what is on it may be lost at any time.',
-      evidence: 'sda (DISK, serial S1): The drive itself reports that it is failing.',
+      sentence: 'The drive sda is failing: what is on it may be lost at any time.',
+      evidence: 'sda: The drive itself reports that it is failing.',
       nextStep: expect.stringContaining('replace'),
     });
   });
@@ -498,7 +498,7 @@ describe('the problem', () => {
     await smart.tick([drive(), drive({ name: 'sdb', diskseq: 2, serial: 'S2' })]);
     expect(problems.at(-1)).toMatchObject({
       sentence: expect.stringContaining('2 drives'),
-      evidence: expect.stringMatching(/serial S1.*\n.*serial S2/),
+      evidence: expect.stringMatching(/^sda: .*\nsdb: /),
     });
   });
 
