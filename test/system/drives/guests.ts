@@ -1,4 +1,5 @@
 /** Guests for tests with real drives: their configuration as Proxmox keeps it, their containers, and the agent's parts that join the two. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createGuestDirectories, type GuestDirectories } from '#agent/disks/in-guest';
@@ -10,7 +11,7 @@ import { createGuestMounts } from '#agent/ports/guest-mounts';
 import { createProc } from '#agent/ports/proc';
 import { createSharedDirectories } from '#agent/ports/shared-directory';
 import { type Container, containerGroups, leaveNoGroups, makeContainer } from '../../lxc/container.ts';
-import type { Lab } from './lab.ts';
+import { type Lab, run } from './lab.ts';
 
 export interface Guests {
   mountRoot: string;
@@ -36,11 +37,22 @@ arch: amd64
 snaptime: 1795302115
 `;
 
+/**
+ * As systemd has all of the host (systemd(1)): what is unmounted goes from mount namespaces too that others began meanwhile. On a
+ * machine without it they keep drives that were ejected.
+ */
+const shareMounts = (directory: string): void => {
+  for (const how of [['--bind', directory], ['--make-private'], ['--make-shared']])
+    execFileSync('mount', [...how, directory], { stdio: 'pipe' });
+};
+
 export const makeGuests = (lab: Lab): Guests => {
   // The containers' roots have to pass.
   chmodSync(lab.dir, 0o755);
   const mountRoot = join(lab.dir, 'felhom');
   mkdirSync(mountRoot, { mode: 0o755 });
+  shareMounts(mountRoot);
+  lab.undo(() => run('umount', '--lazy', mountRoot));
   const configDir = join(lab.dir, 'pve');
   const folder = join(configDir, 'nodes/pve1/lxc');
   mkdirSync(folder, { recursive: true });

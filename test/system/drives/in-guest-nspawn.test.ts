@@ -35,49 +35,66 @@ const withHost = (use: (host: NspawnHost, lab: Lab, device: string) => Promise<v
     await use(host, lab, device);
   });
 
-describe.skipIf(missing !== '')(`drives in a container, under systemd${missing === '' ? '' : ` (skipped: ${missing})`}`, () => {
-  test('mounted by units, seen at once, there after a reboot, and taken away', () =>
-    withHost(async (host, lab, device) => {
-      const program = await bundleSources('in-guest-main', { main: 'test/system/drives/in-guest-main.ts' });
-      const agent = async (verb: string, ...args: string[]): Promise<unknown> =>
-        JSON.parse(
-          await host.run('/usr/bin/unshare', '--mount', '--propagation', 'slave', 'node', program, verb, String(GUEST), ...args),
-        );
-      const container = makeContainer({ dir: '/srv/lab', config: CONFIG, vmid: GUEST, machine: host });
-      lab.undo(() => container.stop());
+// A machine that does much else is slow at all of it.
+const PATIENT = { timeout: 90_000 };
 
-      expect(await agent('enrol')).toEqual({ note: '' });
-      expect(readFileSync(join(host.root, CONFIG), 'utf8')).toContain(`lxc.mount.entry: ${DIRECTORY} mnt/felhom none`);
-      await container.start();
-      expect(await agent('connect', 'photos', device)).toEqual({ guestPath: '/mnt/felhom/photos', note: '' });
-      await container.run('sh', '-c', 'echo sunset > /mnt/felhom/photos/1');
-      expect((await host.run('cat', '/mnt/felhom/photos/1')).trim()).toBe('sunset');
-      expect((await container.try('touch', '/mnt/felhom/x')).code).not.toBe(0);
-      const held = await container.hold('cd /mnt/felhom/photos; echo ready; exec sleep 60');
-      await expect(agent('disconnect', 'photos')).rejects.toThrow(/busy|still mounted|failed/);
-      expect(await agent('shown', 'photos')).toMatchObject({ guestPath: '/mnt/felhom/photos' });
-      await held.end();
-      await agent('disconnect', 'photos');
-      expect(await container.run('ls', '-A', '/mnt/felhom')).toBe('');
-      expect((await host.run('cat', '/proc/1/mountinfo')).includes('photos')).toBe(false);
+describe.skipIf(missing !== '')(
+  `drives in a container, under systemd${missing === '' ? '' : ` (skipped: ${missing})`}`,
+  PATIENT,
+  () => {
+    test('mounted by units, seen at once, there after a reboot, and taken away', () =>
+      withHost(async (host, lab, device) => {
+        const program = await bundleSources('in-guest-main', { main: 'test/system/drives/in-guest-main.ts' });
+        const agent = async (verb: string, ...args: string[]): Promise<unknown> =>
+          JSON.parse(
+            await host.run(
+              '/usr/bin/unshare',
+              '--mount',
+              '--propagation',
+              'slave',
+              'node',
+              program,
+              verb,
+              String(GUEST),
+              ...args,
+            ),
+          );
+        const container = makeContainer({ dir: '/srv/lab', config: CONFIG, vmid: GUEST, machine: host });
+        lab.undo(() => container.stop());
 
-      await container.stop();
-      await host.powerOff();
-      await host.boot();
-      // Before any agent runs.
-      expect((await host.run('systemctl', 'is-active', UNIT)).trim()).toBe('active');
-      await container.start();
-      expect(await container.run('stat', '-f', '-c', '%T', '/mnt/felhom')).toBe('tmpfs');
-      await agent('prepare');
-      expect(await agent('connect', 'photos', device)).toEqual({ guestPath: '/mnt/felhom/photos', note: '' });
-      expect(await container.run('cat', '/mnt/felhom/photos/1')).toBe('sunset');
-      await agent('disconnect', 'photos');
+        expect(await agent('enrol')).toEqual({ note: '' });
+        expect(readFileSync(join(host.root, CONFIG), 'utf8')).toContain(`lxc.mount.entry: ${DIRECTORY} mnt/felhom none`);
+        await container.start();
+        expect(await agent('connect', 'photos', device)).toEqual({ guestPath: '/mnt/felhom/photos', note: '' });
+        await container.run('sh', '-c', 'echo sunset > /mnt/felhom/photos/1');
+        expect((await host.run('cat', '/mnt/felhom/photos/1')).trim()).toBe('sunset');
+        expect((await container.try('touch', '/mnt/felhom/x')).code).not.toBe(0);
+        const held = await container.hold('cd /mnt/felhom/photos; echo ready; exec sleep 60');
+        await expect(agent('disconnect', 'photos')).rejects.toThrow(/busy|still mounted|failed/);
+        expect(await agent('shown', 'photos')).toMatchObject({ guestPath: '/mnt/felhom/photos' });
+        await held.end();
+        await agent('disconnect', 'photos');
+        expect(await container.run('ls', '-A', '/mnt/felhom')).toBe('');
+        expect((await host.run('cat', '/proc/1/mountinfo')).includes('photos')).toBe(false);
 
-      await agent('takeBack');
-      expect(readFileSync(join(host.root, CONFIG), 'utf8')).toBe('arch: amd64\nhostname: ct\nunprivileged: 1\n');
-      for (const path of [DIRECTORY, `/etc/systemd/system/${UNIT}`, `/etc/systemd/system/local-fs.target.wants/${UNIT}`])
-        expect([path, existsSync(join(host.root, path))]).toEqual([path, false]);
-      await container.stop();
-      await container.start();
-    }));
-});
+        await container.stop();
+        await host.powerOff();
+        await host.boot();
+        // Before any agent runs.
+        expect((await host.run('systemctl', 'is-active', UNIT)).trim()).toBe('active');
+        await container.start();
+        expect(await container.run('stat', '-f', '-c', '%T', '/mnt/felhom')).toBe('tmpfs');
+        await agent('prepare');
+        expect(await agent('connect', 'photos', device)).toEqual({ guestPath: '/mnt/felhom/photos', note: '' });
+        expect(await container.run('cat', '/mnt/felhom/photos/1')).toBe('sunset');
+        await agent('disconnect', 'photos');
+
+        await agent('takeBack');
+        expect(readFileSync(join(host.root, CONFIG), 'utf8')).toBe('arch: amd64\nhostname: ct\nunprivileged: 1\n');
+        for (const path of [DIRECTORY, `/etc/systemd/system/${UNIT}`, `/etc/systemd/system/local-fs.target.wants/${UNIT}`])
+          expect([path, existsSync(join(host.root, path))]).toEqual([path, false]);
+        await container.stop();
+        await container.start();
+      }));
+  },
+);
