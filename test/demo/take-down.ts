@@ -1,8 +1,8 @@
 /** Takes away what the demo's drives left on this machine: also those of a demo that was killed, which it knows by the files behind. */
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync } from 'node:fs';
-import { readdir, readFile, readlink, realpath, rm, rmdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isWithin, type Mount, parseMountinfo } from '#shared/mountinfo';
 import { outcome } from '../system/drives/lab.ts';
@@ -25,11 +25,9 @@ export const mountRootOf = (dir: string): string => {
   return PLAIN.test(below) && (process.getuid?.() !== 0 || isRoots(dir)) ? below : beside(dir);
 };
 
-/** Where the agent keeps its own links to drives. */
-const LINKS = '/dev/felhom';
-
-/** How long a program may still be busy ending. */
-const PATIENCE = { tries: 20, everyMs: 100 };
+const LOOK_EVERY_MS = 100;
+/** For programs that are still ending, and for any that has a view of all mounts of its own for a moment. */
+const PATIENCE_MS = 10_000;
 
 const mounts = async (): Promise<Mount[]> => parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
 
@@ -45,42 +43,30 @@ const isOf = (loop: string, path: string): boolean => path === `/dev/${loop}` ||
 const succeeds = async (program: string, ...args: string[]): Promise<boolean> => (await outcome(program, ...args)).exit === 0;
 
 /** The last mounted first, and none that carries another. Where somebody stays in it, it goes from the tree now, and is over when they leave. */
-const unmountAll = async (concerns: (mount: Mount) => boolean): Promise<void> => {
-  for (let tries = 0; ; tries += 1) {
+const unmountAll = async (concerns: (mount: Mount) => boolean, until: number): Promise<void> => {
+  for (;;) {
     const found = (await mounts()).filter(concerns);
     const last = found.filter(({ id }) => found.every(({ parent }) => parent !== id)).at(-1);
     if (last === undefined) return;
     if (await succeeds('umount', last.point)) continue;
-    if (tries < PATIENCE.tries) await pause(PATIENCE.everyMs);
+    if (performance.now() < until) await pause(LOOK_EVERY_MS);
     else if (!(await succeeds('umount', '--lazy', last.point))) throw new Error(`${last.point} cannot be unmounted`);
   }
 };
 
 /** The kernel may only promise it, and do it when whoever has it open closes it. */
-const detach = async (dir: string, loop: string): Promise<void> => {
+const detach = async (dir: string, loop: string, until: number): Promise<void> => {
   await outcome('partx', '--delete', `/dev/${loop}`);
-  for (let tries = 0; tries < PATIENCE.tries; tries += 1) {
-    await outcome('losetup', '--detach', `/dev/${loop}`);
-    if (!(await loopsOn(dir)).includes(loop)) return;
-    await pause(PATIENCE.everyMs);
-  }
-};
-
-const removeLinks = async (loops: readonly string[]): Promise<void> => {
-  const names = await readdir(LINKS).catch(() => []);
-  for (const name of names) {
-    const target = await readlink(join(LINKS, name)).catch(() => '');
-    if (loops.some((loop) => isOf(loop, resolve(LINKS, target)))) await rm(join(LINKS, name));
-  }
-  // Not where another agent's are.
-  await rmdir(LINKS).catch(() => undefined);
+  await outcome('losetup', '--detach', `/dev/${loop}`);
+  while ((await loopsOn(dir)).includes(loop) && performance.now() < until) await pause(LOOK_EVERY_MS);
 };
 
 /**
  * Unmounts and detaches all that stands on files below the demo's directory. Its files stay.
  * @returns what others still use, in words; empty where nothing is left
  */
-export const takeDown = async (stateDir: string): Promise<string> => {
+export const takeDown = async (stateDir: string, patienceMs = PATIENCE_MS): Promise<string> => {
+  const until = () => performance.now() + patienceMs;
   if (process.getuid?.() !== 0 || !existsSync(stateDir)) return '';
   const dir = await realpath(stateDir);
   const roots = [join(dir, 'mnt'), beside(dir)];
@@ -88,9 +74,8 @@ export const takeDown = async (stateDir: string): Promise<string> => {
   const concerns = ({ point, source }: Mount): boolean =>
     [dir, ...roots].some((place) => isWithin(point, place)) || loops.some((loop) => isOf(loop, source));
   // The directory itself may be a mount of its user's.
-  await unmountAll((mount) => mount.point !== dir && concerns(mount));
-  for (const loop of loops) await detach(dir, loop);
-  await removeLinks(loops);
+  await unmountAll((mount) => mount.point !== dir && concerns(mount), until());
+  for (const loop of loops) await detach(dir, loop, until());
   // What lies below a mount point cannot be written or removed, chattr(1); not every file system can.
   await outcome('chattr', '-R', '-f', '-i', ...roots).catch(() => undefined);
   await rm(beside(dir), { recursive: true, force: true });
