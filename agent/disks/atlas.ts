@@ -17,6 +17,8 @@ export interface Declared {
 export interface Atlas extends Names {
   drives: readonly KernelDevice[];
   declared: readonly Declared[];
+  /** Whether it is a listed drive or a partition of one, and no layer. */
+  isOnDrive(name: string): boolean;
   /** Names of the drives (listed ones) that these devices are, or stand on. */
   drivesBehind(names: readonly string[]): Set<string>;
   ofMount(mount: Mount): string[];
@@ -105,6 +107,7 @@ export const atlasOf = (
     ...names,
     drives,
     declared,
+    isOnDrive: (name) => listed.has(wholes.get(name)?.name ?? ''),
     drivesBehind,
     ofMount,
     onPath,

@@ -27,7 +27,12 @@ const FREE: Found = {
 export const ordered = (found: readonly Found[]): Reason[] => {
   const protective = found.filter(isProtective);
   return (protective.length > 0 ? protective : [FREE])
-    .toSorted((a, b) => WEIGHT[b.role] - WEIGHT[a.role] || ORDER.indexOf(a.origin) - ORDER.indexOf(b.origin))
+    .toSorted(
+      (a, b) =>
+        WEIGHT[b.role] - WEIGHT[a.role] ||
+        ORDER.indexOf(a.origin) - ORDER.indexOf(b.origin) ||
+        Number(b.lasting) - Number(a.lasting),
+    )
     .map(({ role, sentence, lasting }) => ({ role, sentence, lasting }));
 };
 

@@ -109,9 +109,14 @@ const mountSentence = (point: string, how: string): string => {
 /** What the host mounts by its own configuration, whether it does now or not. */
 const declared = (world: World): void => {
   const { atlas, found } = world;
+  const told = new Set<string>();
   for (const { point, what, where } of atlas.declared) {
-    const drives = atlas.drivesBehind(atlas.named(what));
-    if (drives.size === 0) continue;
+    const names = atlas.named(what);
+    const drives = atlas.drivesBehind(names);
+    // systemd makes a unit of every line of fstab.
+    const key = JSON.stringify([tidy(point), names]);
+    if (drives.size === 0 || told.has(key)) continue;
+    told.add(key);
     const isSwap = !point.startsWith('/');
     const sentence = isSwap ? 'The host uses it as swap space.' : mountSentence(tidy(point), ` (${path(where)})`);
     found.because(drives, use(!isSwap && isForBackups(world, tidy(point)) ? 'backup' : 'system', sentence));
@@ -151,6 +156,10 @@ const mounted = (world: World, { mount }: SeenMount, drives: Set<string>): void 
 const isLook = ({ point, options }: Mount): boolean =>
   point === '/mnt' && ['ro', 'nosuid', 'nodev', 'noexec'].every((option) => options.includes(option));
 
+/** Of the drive or of a partition of it. What stands on a pool or a volume group comes by the dozen: the root of every container. */
+const isDirect = ({ atlas }: World, { fstype }: Mount, names: readonly string[]): boolean =>
+  fstype !== 'zfs' && names.some((name) => atlas.isOnDrive(name));
+
 /** Only the host's own mounts say what a drive is for; any other says at least that it is not free. */
 const mounts = (world: World): void => {
   const { heard, atlas, ours, found } = world;
@@ -162,7 +171,9 @@ const mounts = (world: World): void => {
     if (host || known.has(mount.device) || isLook(mount)) continue;
     const names = atlas.ofMount(mount);
     const drives = atlas.drivesBehind(names);
-    const sentence = `It is mounted at ${path(mount.point)} where only some programs see it (process ${pid}).`;
+    const sentence = isDirect(world, mount, names)
+      ? `It is mounted at ${path(mount.point)} where only some programs see it (process ${pid}).`
+      : 'Something that stands on it is mounted where only some programs see it.';
     found.heldBy(drives, { kind: 'mount', sentence, vmid: null, pid });
     if (!names.every((name) => assigned.has(name))) found.because(drives, use('system', sentence, false));
   }
@@ -208,7 +219,9 @@ const layers = ({ heard, atlas, found }: World): void => {
     const onFile = upper.backingFile?.startsWith('/dev/') ?? false;
     const below = [...upper.slaves, ...(upper.md?.members ?? []), ...(onFile ? atlas.named(upper.backingFile ?? '') : [])];
     const drives = atlas.drivesBehind(below);
-    const name = plain(upper.dm?.name ?? upper.name, 100);
+    // Every disk of every guest may be one.
+    const isVolume = upper.dm?.uuid.startsWith('LVM-') ?? false;
+    const name = isVolume ? 'LVM' : plain(upper.dm?.name ?? upper.name, 100);
     found.heldBy(drives, { kind: onFile ? 'loop' : 'device', sentence: `${name} stands on it.`, vmid: null, pid: null });
     found.because(drives, use('system', `Another device of the host stands on it: ${name}.`, false));
   }

@@ -1,9 +1,8 @@
 /** The lab itself: what it makes is there, and what it made is gone, also after a failure. */
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { labMissing, withLab } from './lab.ts';
+import { labMissing, run, withLab } from './lab.ts';
 
 describe.skipIf(labMissing !== '')(`drives on loop devices${labMissing && ` (skipped: ${labMissing})`}`, () => {
   test('a drive has partitions, file systems and an entry in udev’s database', async () => {
@@ -35,7 +34,7 @@ describe.skipIf(labMissing !== '')(`drives on loop devices${labMissing && ` (ski
     });
     await expect(failing).rejects.toThrow('as a failed expectation');
     expect(existsSync(dir)).toBe(false);
-    expect(execFileSync('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE']).toString()).not.toContain(dir);
+    expect(await run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE')).not.toContain(dir);
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(dir);
   });
 

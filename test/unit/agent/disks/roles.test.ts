@@ -167,6 +167,33 @@ describe('what the host has on it, or is set up to have', () => {
     expect(why('sdb')).toMatch(/^system!: /);
   });
 
+  test('what stands on a drive by the dozen is told once', () => {
+    const many = Array.from({ length: 40 }, (_none, index) => `dm-${index + 10}`);
+    const layers = many.map((name) => ({ name, dm: { name: `pve-${name}`, uuid: 'LVM-x' }, slaves: ['sdb1'] }));
+    const roots = many.map((from) => ({ point: '/', from, host: false }));
+    const datasets = many.map((name) => ({ point: '/', from: '', fstype: 'zfs', source: `tank/${name}`, host: false }));
+    const unit = { file: '/run/systemd/generator/srv.mount', what: `/dev/disk/by-uuid/${UUID}`, where: '/srv' };
+    const { drive } = look(
+      host({
+        drives: [PHOTOS],
+        layers,
+        mounts: [...roots, ...datasets],
+        zfs: [{ name: 'tank', devices: ['/dev/sdb1'] }],
+        host: { fstab: [{ spec: `UUID=${UUID}`, point: '/srv/', fstype: 'ext4', options: [] }], units: [unit] },
+      }),
+    );
+    expect(drive('sdb').reasons.map(({ sentence }) => sentence)).toEqual([
+      'The host mounts it at /srv (/etc/fstab).',
+      'It is part of the ZFS pool "tank".',
+      'Something that stands on it is mounted where only some programs see it.',
+      'Another device of the host stands on it: LVM.',
+    ]);
+    expect(drive('sdb').holders.map(({ sentence }) => sentence)).toEqual([
+      'Something that stands on it is mounted where only some programs see it.',
+      'LVM stands on it.',
+    ]);
+  });
+
   test('an array of which only /proc/mdstat tells the members', () => {
     const { why } = look(
       host({
