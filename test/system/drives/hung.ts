@@ -105,7 +105,7 @@ const replyTo = (content: Buffer, opcode: number, node: bigint, body: Buffer): B
 
 const mountFuse = async (fd: number, point: string): Promise<void> => {
   const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
-  const child = spawn('mount', ['-i', '-t', 'fuse', '-o', options, 'felhom-lab', point], {
+  const child = spawn('/usr/bin/mount', ['-i', '-t', 'fuse', '-o', options, 'felhom-lab', point], {
     stdio: ['ignore', 'ignore', 'inherit', fd],
   });
   const [status] = await once(child, 'exit');

@@ -50,7 +50,7 @@ const keeping = async (lab: Lab, script: string, wrapper: string[] = []): Promis
   return child as ChildProcess & { pid: number };
 };
 
-const UNSEEN = ['unshare', '--mount', '--propagation', 'private'];
+const UNSEEN = ['unshare', '--mount', '--propagation', 'slave'];
 
 describe.skipIf(labMissing !== '')(`a drive in use${skipped(labMissing)}`, () => {
   test('nobody has it', async () => {
@@ -196,7 +196,7 @@ describe.skipIf(labMissing !== '')(`who uses a file system${skipped(labMissing)}
 /** perl needs nothing of its new root any more when it changes there. */
 const chrooted = async (lab: Lab, root: string): Promise<{ pid: number }> => {
   const script = 'chroot($ARGV[0]) or die; $|=1; print "ready\\n"; sleep 600';
-  const child = spawn('perl', ['-e', script, root], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('/usr/bin/perl', ['-e', script, root], { stdio: ['ignore', 'pipe', 'inherit'] });
   lab.undo(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
   return { pid: child.pid ?? 0 };
@@ -239,7 +239,9 @@ describe.skipIf(hungMissing !== '')(`a drive that hangs${skipped(hungMissing)}`,
       // As the mounts are copied, so is the one that does not answer.
       await keeping(lab, `exec 3<${dead.served}`, UNSEEN);
       dead.hang();
-      const stuck = spawn('dd', ['if=/dev/zero', `of=${point}/more`, 'bs=1M', 'count=1', 'conv=fsync'], { stdio: 'ignore' });
+      const stuck = spawn('/usr/bin/dd', ['if=/dev/zero', `of=${point}/more`, 'bs=1M', 'count=1', 'conv=fsync'], {
+        stdio: 'ignore',
+      });
       lab.undo(() => dead.answer());
       const started = performance.now();
       expect(await holdersOf(good)).toEqual([]);

@@ -128,7 +128,7 @@ test.skipIf(labMissing !== '')(`what was flushed is behind the drive${skipped(la
 const watchWrites = async (lab: Lab, device: string): Promise<{ seen(): string }> => {
   const [init, add] = process.arch === 'arm64' ? [26, 27] : [294, 254];
   const script = `$|=1; $fd=syscall(${init},0); $p=$ARGV[0]; syscall(${add},$fd,$p,8)>0 or die; print "ready\\n"; open(F,"<&=$fd"); while(sysread(F,$b,4096)){print "closed\\n"}`;
-  const child = spawn('perl', ['-e', script, device], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('/usr/bin/perl', ['-e', script, device], { stdio: ['ignore', 'pipe', 'inherit'] });
   lab.undo(() => child.kill());
   let out = '';
   child.stdout.on('data', (data) => {
@@ -270,7 +270,7 @@ describe.skipIf(labMissing !== '')(`looking into file systems${skipped(labMissin
       archives(point);
       const inside = `mount ${there.device} ${join(lab.dir, 'inside')} && mkdir ${join(lab.dir, 'inside/.chunks')} && echo ready && exec sleep 60`;
       mkdirSync(join(lab.dir, 'inside'));
-      const child = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', inside]);
+      const child = spawn('/usr/bin/unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', inside]);
       lab.undo(async () => {
         child.kill('SIGKILL');
         if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -314,7 +314,7 @@ describe.skipIf(hungMissing !== '')(`a drive that hangs${skipped(hungMissing)}`,
     await withLab(async (lab) => {
       const dead = await hungDrive(lab, 'dead');
       await lab.mkfs(dead.device, 'ext4');
-      const check = driveCheck({ look: 700 });
+      const check = driveCheck({ look: 3_000 });
       let mayLook = false;
       const { probes, read } = probesOf({ device: createProbe(hasty), check, mayLook: () => mayLook });
       expect((await read(dead)).probes.get(dead.name)).toMatchObject({ known: true });
@@ -336,7 +336,7 @@ describe.skipIf(hungMissing !== '')(`a drive that hangs${skipped(hungMissing)}`,
 });
 
 /** With deadlines of the test's patience. */
-const hasty: RunForOutcome = (name, args) => runForOutcome(name, args, 700);
+const hasty: RunForOutcome = (name, args) => runForOutcome(name, args, 2_500);
 
 /** Numbers of mount(8)s that are still there, whatever they were sent. */
 const hangingMounts = async (device: string): Promise<string[]> => {

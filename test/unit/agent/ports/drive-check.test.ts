@@ -12,6 +12,9 @@ const saying = (script: string, timeoutMs = 10_000) =>
     timeoutMs: { exclusive: timeoutMs, zeros: timeoutMs, users: timeoutMs },
   });
 
+/** Seconds that no other run's processes sleep. */
+const LONG = 1_000_000 + process.pid;
+
 const never = new AbortController().signal;
 const noProgress = () => {};
 
@@ -24,34 +27,35 @@ const failure = async (work: Promise<unknown>): Promise<DriveCheckError> => {
   return error as DriveCheckError;
 };
 
-const leftWith = (word: string): string[] =>
+const left = (): string[] =>
   readdirSync('/proc').filter((pid) => {
     try {
-      return /^\d+$/.test(pid) && Number(pid) !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(word);
+      return (
+        /^\d+$/.test(pid) && Number(pid) !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(String(LONG))
+      );
     } catch {
       return false;
     }
   });
 
-const untilNoneIsLeft = async (word: string): Promise<void> => {
-  for (let tries = 0; tries < 100 && leftWith(word).length > 0; tries += 1)
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  expect(leftWith(word)).toEqual([]);
+const untilNoneIsLeft = async (): Promise<void> => {
+  for (let tries = 0; tries < 100 && left().length > 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(left()).toEqual([]);
 };
 
 test('an answer is one, and what comes after it is not waited for', async () => {
   const started = performance.now();
-  expect(await saying('echo \'{"exclusive":"busy"}\'; sleep 54321').exclusive('/dev/x')).toBe('busy');
+  expect(await saying(`echo '{"exclusive":"busy"}'; sleep ${LONG}`).exclusive('/dev/x')).toBe('busy');
   expect(performance.now() - started).toBeLessThan(5_000);
-  await untilNoneIsLeft('54321');
+  await untilNoneIsLeft();
 });
 
 test('one that never ends and heeds no signal is given up in time, with all that it started', async () => {
-  const check = saying("trap '' TERM INT HUP; sleep 54322 & while :; do sleep 54322; done", 300);
+  const check = saying(`trap '' TERM INT HUP; sleep ${LONG} & while :; do sleep ${LONG}; done`, 300);
   const started = performance.now();
   expect(await failure(check.exclusive('/dev/x'))).toMatchObject({ reason: 'hung' });
   expect(performance.now() - started).toBeLessThan(3_000);
-  await untilNoneIsLeft('54322');
+  await untilNoneIsLeft();
   expect(await failure(check.exclusive('/dev/x'))).toMatchObject({ reason: 'hung' });
 });
 
@@ -74,13 +78,13 @@ test('a reading tells how far it is, may take longer than its deadline as a whol
 });
 
 test('one that is stopped ends, and the same drive can be asked at once', async () => {
-  const check = saying('[ "$1" = exclusive ] && echo \'{"exclusive":"free"}\'; sleep 54323');
+  const check = saying(`[ "$1" = exclusive ] && echo '{"exclusive":"free"}'; sleep ${LONG}`);
   const stop = new AbortController();
   const reading = check.zeros('/dev/x', 1000, { signal: stop.signal, onProgress: noProgress });
   setTimeout(() => stop.abort(), 200);
   expect(await failure(reading)).toMatchObject({ reason: 'stopped' });
   expect(await check.exclusive('/dev/x')).toBe('free');
-  await untilNoneIsLeft('54323');
+  await untilNoneIsLeft();
   expect(await failure(check.zeros('/dev/x', 1, { signal: stop.signal, onProgress: noProgress }))).toMatchObject({
     reason: 'stopped',
   });
