@@ -2,6 +2,7 @@
 import { FelhomError } from '#shared/errors';
 import type { Filesystem } from '../config.ts';
 import type { Drive, DriveFilesystem, Inventory } from './drive.ts';
+import { sentenceForGuests } from './role.ts';
 
 export interface Candidate {
   drive: Drive;
@@ -20,7 +21,9 @@ const NOTHING = 'Nothing was changed.';
 /** What another guest has is told to none by more than that. */
 const protectedBy = ({ drive: { holders, reasons } }: Candidate, vmid: number): FelhomError => {
   const another = holders.some((holder) => holder.kind === 'guest' && holder.vmid !== vmid);
-  const why = another ? 'It is given to another guest.' : (reasons[0]?.sentence ?? 'The server needs it.');
+  const [first] = reasons;
+  const words = first === undefined ? 'The server needs it.' : sentenceForGuests(first);
+  const why = another ? 'It is given to another guest.' : words;
   return new FelhomError('drive-protected', `This drive cannot be connected. ${why} ${NOTHING}`);
 };
 

@@ -9,6 +9,11 @@ import { isBootSector, kindOf, refusedKind, setOfPartitionType, signatureName } 
 import { plain } from './plain.ts';
 
 const unknown = (sentence: string): Found => ({ role: 'system', sentence, lasting: false, origin: 'unknown' });
+/** `why` is a program's word, or names files: for the operator only. */
+const unknownFor = (sentence: string, why: string): Found => ({
+  ...unknown(`${sentence.slice(0, -1)}: ${plain(why, 200)}`),
+  forGuests: sentence,
+});
 const kind = (sentence: string): Found => ({ role: 'system', sentence, lasting: false, origin: 'kind' });
 
 /** Tables proper: not the boot sector of a file system that looks like one. */
@@ -57,7 +62,7 @@ const ofProbe = (heard: Heard, device: KernelDevice): Found[] => {
   const probe = heard.probes.get(name);
   if (probe === undefined)
     return [unknown(heard.asleep.has(name) ? 'It is asleep and was not looked at.' : 'It has not been looked at yet.')];
-  if (!probe.known) return [unknown(`It could not be looked at: ${plain(probe.why, 200)}`)];
+  if (!probe.known) return [unknownFor('It could not be looked at.', probe.why)];
   const { value } = probe;
   const nothing = value.signatures.length === 0 && device.partitions.length === 0;
   return [
@@ -67,7 +72,7 @@ const ofProbe = (heard: Heard, device: KernelDevice): Found[] => {
   ];
 };
 
-const unlooked = (sentence: string): Found => ({ ...unknown(sentence), origin: 'unlooked' });
+const unlooked = (found: Found): Found => ({ ...found, origin: 'unlooked' });
 
 /** By the owner of the drive: an owner alone tells nothing, for enclosures have one name for whatever drive is in them. */
 const isTaken = (record: DriveRecord | null, { uuid }: Signature): boolean =>
@@ -84,8 +89,8 @@ export const looked = (heard: Heard, { name }: KernelDevice, record: DriveRecord
   );
   return [...carriers].flatMap((device): Found[] => {
     const look = heard.looks.get(device);
-    if (look === undefined) return [unlooked(`Nobody has looked into the file system on ${device} yet.`)];
-    if (!look.known) return [unlooked(`The file system on ${device} could not be looked into: ${plain(look.why, 200)}`)];
+    if (look === undefined) return [unlooked(unknown(`Nobody has looked into the file system on ${device} yet.`))];
+    if (!look.known) return [unlooked(unknownFor(`The file system on ${device} could not be looked into.`, look.why))];
     if (look.value.found === 'nothing') return [];
     const what = look.value.found === 'vzdump' ? "backups of Proxmox's" : "the chunks of a Proxmox Backup Server's datastore";
     return [{ role: 'backup', sentence: `There are ${what} on it (${device}).`, lasting: true, origin: 'seen' }];
@@ -97,7 +102,10 @@ export const doubtsOf = (heard: Heard, device: KernelDevice): Found[] => {
   const refused = refusedKind(device);
   const unfinished = namesOf(device).filter((one) => !heard.udev.has(one));
   return [
-    ...heard.missing.map(({ why }) => unknown(`It cannot be determined what it is for. ${why}`)),
+    ...heard.missing.map(({ source, why }) => ({
+      ...unknown(`It cannot be determined what it is for. ${why}`),
+      forGuests: `It cannot be determined what it is for: there is no whole answer from ${source}.`,
+    })),
     ...(refused === '' ? [] : [kind(refused)]),
     ...(heard.notAnswering.has(name) ? [unknown('It does not answer.')] : []),
     ...(sizeBytes !== null && sizeBytes > 0 ? [] : [unknown('It does not tell its size.')]),

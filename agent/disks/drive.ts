@@ -39,6 +39,8 @@ export interface Reason {
   sentence: string;
   /** Seen, not guessed, and lasting: to be remembered with the drive's identity until root demotes it. */
   lasting: boolean;
+  /** What guests are told instead: where the sentence names one of them, a file of the host's or a program's own words. */
+  forGuests?: string;
 }
 
 /** Whoever keeps a drive in use now. */

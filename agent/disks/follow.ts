@@ -11,6 +11,7 @@ import { deviceOf, mountAt, type Seen, type Source, whyNotMounted } from './moun
 import { stateOf } from './mount-state.ts';
 import { type Claims, isSuspended } from './ownership.ts';
 import { createRetry } from './retry.ts';
+import { sentenceForGuests } from './role.ts';
 
 export interface FollowPorts extends Pick<DeedPorts, 'clock' | 'journal' | 'records' | 'mounting'> {
   current: Pick<Current, 'fresh' | 'inventory' | 'last' | 'changed'>;
@@ -33,7 +34,10 @@ export const sourceOn = (drive: Drive, { uuid }: Assignment): Source | null => {
 
 /** Why a drive that is there is not to be mounted; empty where it is. */
 const obstacleOf = (drive: Drive): string => {
-  if (drive.role === 'system') return drive.reasons[0]?.sentence ?? 'It is a drive of the host.';
+  if (drive.role === 'system') {
+    const [first] = drive.reasons;
+    return first === undefined ? 'It is a drive of the host.' : sentenceForGuests(first);
+  }
   return drive.twins.length > 0 ? `It cannot be told from ${drive.twins.join(', ')}.` : '';
 };
 

@@ -233,6 +233,9 @@ const givenBy = (world: World, key: string, value: string): Match => {
 
 const placed = (section: ConfigSection, key: string): string => (section.name === '' ? key : `${key}, ${section.name}`);
 
+/** Which guest, and by which line of its configuration, is no other guest's affair. */
+const GIVEN = 'A guest has it, or may use it.';
+
 const ofSection = (world: World, { vmid }: GuestConfigFile, section: ConfigSection, found: FindingsBuilder): void => {
   for (const [key, value] of section.settings) {
     const { drives, wide } = givenBy(world, key, value);
@@ -240,12 +243,12 @@ const ofSection = (world: World, { vmid }: GuestConfigFile, section: ConfigSecti
     const sentence = wide
       ? `Guest ${vmid} may use it: its configuration gives it more than one device, or one that cannot be told (${place}).`
       : `It is given to guest ${vmid} (${place}).`;
-    found.because(drives, { role: 'system', sentence, lasting: !wide, origin: 'given' });
+    found.because(drives, { role: 'system', sentence, lasting: !wide, origin: 'given', forGuests: GIVEN });
     if (section.name === '' && !wide) found.heldBy(drives, { kind: 'guest', sentence, vmid, pid: null });
   }
   if (section.unreadable.length > 0) {
     const sentence = `Guest ${vmid} may use it: its configuration has lines that cannot be read.`;
-    found.because(every(world).drives, { role: 'system', sentence, lasting: false, origin: 'given' });
+    found.because(every(world).drives, { role: 'system', sentence, lasting: false, origin: 'given', forGuests: GIVEN });
   }
 };
 

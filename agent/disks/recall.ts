@@ -81,6 +81,7 @@ const remembered = ({ role }: DriveRecord, whose: string): Found[] =>
         {
           role: role.role,
           sentence: `${whose} ${KNOWN_AS[role.role]} before: ${plain(role.why, 300)}`,
+          forGuests: `${whose} ${KNOWN_AS[role.role]} before.`,
           // It is in the database already.
           lasting: false,
           origin: 'remembered',

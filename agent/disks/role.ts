@@ -33,8 +33,11 @@ export const ordered = (found: readonly Found[]): Reason[] => {
         ORDER.indexOf(a.origin) - ORDER.indexOf(b.origin) ||
         Number(b.lasting) - Number(a.lasting),
     )
-    .map(({ role, sentence, lasting }) => ({ role, sentence, lasting }));
+    .map(({ origin: _origin, ...reason }) => reason);
 };
+
+/** As guests may read it. */
+export const sentenceForGuests = ({ sentence, forGuests = sentence }: Reason): string => forGuests;
 
 export const roleOf = (reasons: readonly Reason[]): Role =>
   reasons.reduce<Role>((highest, { role }) => (WEIGHT[role] > WEIGHT[highest] ? role : highest), 'user-data');

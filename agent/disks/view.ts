@@ -8,6 +8,7 @@ import type { Assignment } from './assignment.ts';
 import type { Drive, DriveFilesystem, DriveRecord, Inventory } from './drive.ts';
 import { listedDurableId } from './durable-id.ts';
 import { type Claims, isSuspended, type Standing, standingOf } from './ownership.ts';
+import { sentenceForGuests } from './role.ts';
 
 /** What is known of one of the guest's mounted file systems. */
 export interface MountedFacts {
@@ -60,7 +61,7 @@ const assignmentOf = (drive: Drive, { uuid }: DriveFilesystem, assignments: read
 export const isMountable = ({ fstype, uuid }: DriveFilesystem, filesystems: readonly Filesystem[]): boolean =>
   filesystems.some((one) => one === fstype) && UUID.test(uuid);
 
-const roleReason = ({ reasons }: Drive): string => reasons[0]?.sentence ?? '';
+const roleReason = ({ reasons: [first] }: Drive): string => (first === undefined ? '' : sentenceForGuests(first));
 
 const NOT_MOUNTED = (fstype: string): string =>
   `It holds ${fstype === '' ? 'no file system' : `${fstype}, which felhom does not mount`}.`;
@@ -198,7 +199,7 @@ const ofGhost = (record: DriveRecord): Disk => ({
   state: 'unplugged',
   class: '',
   role: record.role?.role ?? 'user-data',
-  role_reason: clip(record.role?.why ?? UNPLUGGED),
+  role_reason: UNPLUGGED,
   data_bearing: true,
   data_reason: UNPLUGGED,
   total_bytes: int(record.sizeBytes),

@@ -165,7 +165,7 @@ describe('sections', () => {
     ['[special:fleecing]', 'It is given to guest 105 (scsi1, section "special:fleecing").'],
   ])('%s counts as what is in force does', (section, sentence) => {
     const { drive } = look({ ...HOST, guests: { 105: `name: x\n\n${section}\n#notes\nscsi1: /dev/sdb\n` } });
-    expect(drive('sdb').reasons).toEqual([{ role: 'system', sentence, lasting: true }]);
+    expect(drive('sdb').reasons).toEqual([expect.objectContaining({ role: 'system', sentence, lasting: true })]);
     // Only what is in force can keep it in use.
     expect(drive('sdb').holders).toEqual([]);
   });
