@@ -45,7 +45,10 @@ export const recallOf = (present: readonly Present[], records: readonly DriveRec
     (record) => !present.some(({ keys }) => hardwareKeys(keys).some((key) => record.keys.includes(key))),
   );
   const byContent = new Map(
-    present.map((one) => [one.name, byHardware.get(one.name) ? undefined : knowing(absent, contentKeys(one.keys))]),
+    present.map((one) => [
+      one.name,
+      byHardware.get(one.name) || one.inGuestsHands ? undefined : knowing(absent, contentKeys(one.keys)),
+    ]),
   );
   const claimedTwice = (one: Present, record: DriveRecord): boolean =>
     present.some(({ name }) => name !== one.name && !one.twins.includes(name) && byContent.get(name) === record);

@@ -4,6 +4,12 @@ import type { Drive, DriveRecord, Inventory, Reason } from './drive.ts';
 /** A drive is seen at every look; that it was is written this often. */
 const SEEN_MS = 3_600_000;
 
+/**
+ * No honest drive carries so much in its life: a table of 128 partitions has two each. A guest that a drive was given to may write
+ * another UUID on it every few seconds.
+ */
+const MOST_KEYS = 1_000;
+
 /** The weightier one wins. */
 const WEIGHT = { backup: 1, system: 2 } as const;
 type Lasting = keyof typeof WEIGHT;
@@ -31,7 +37,7 @@ const either = <T extends string | number | null>(seen: T, before: T): T => (see
 
 const updated = (before: DriveRecord, drive: Drive, now: number): DriveRecord => {
   const { model, serial, wwn, sizeBytes, transport, keys } = drive.identity;
-  const news = keys.filter((key) => !before.keys.includes(key));
+  const news = keys.filter((key) => !before.keys.includes(key)).slice(0, Math.max(0, MOST_KEYS - before.keys.length));
   // Whoever demoted the drive since it was looked at is not overruled by that look.
   const current = drive.record === null || sameRole(drive.record.role, before.role);
   return {

@@ -146,6 +146,13 @@ describe('which record is a drive’s own', () => {
   });
 });
 
+test('what a guest wrote on a drive that was given to it makes that drive nobody else’s, one without a serial neither', () => {
+  const victim = record({ owner: OWNER });
+  const forged: DriveSpec = { name: 'sdq', serial: '', model: '', parts: [{ on: [{ type: 'ext4', uuid: uuidOf('sdb1') }] }] };
+  const { drive } = see([forged], [victim], { guests: { 105: 'scsi1: /dev/sdq' } });
+  expect(drive('sdq').record).toBeNull();
+});
+
 describe('a drive that has an owner', () => {
   const TAKEN = `taken:${uuidOf('sdb1')}`;
 

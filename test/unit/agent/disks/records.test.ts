@@ -179,6 +179,16 @@ describe('what gets no record of its own', () => {
   });
 });
 
+test('a drive on which another UUID is written all the time is remembered by so many, and no more', async () => {
+  const keys = Array.from({ length: 1_500 }, (_one, index) => `fs:${index}`);
+  await see(madeDrive({ identity: { keys: ['serial:a', ...keys.slice(0, 900)] } }));
+  await see(again(madeDrive({ identity: { keys: ['serial:a', ...keys] } })));
+  expect(only().keys).toEqual(['serial:a', ...keys.slice(0, 999)]);
+  writes.length = 0;
+  await see(again(madeDrive({ identity: { keys: ['serial:a', ...keys.slice(1_200)] } })));
+  expect(writes).toEqual([]);
+});
+
 test('owners come and go, durably and audited', async () => {
   await see(madeDrive());
   const owner = { vmid: 101, instance: 'uuid-1', since: 9 };
