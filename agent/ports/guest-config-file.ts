@@ -4,6 +4,7 @@
  */
 import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createTurn, type InTurn } from '../turn.ts';
 import type { WithLock } from './file-lock.ts';
 import { assertPmxcfs } from './pmxcfs.ts';
 import type { GuestConfigFile } from './proxmox-files.ts';
@@ -38,12 +39,37 @@ const READ_MS = 5_000;
 /** The lock's own patience comes on top. */
 const CHANGE_MS = 20_000;
 
+const notInTime = (ms: number): Error => new Error(`Proxmox's configuration directory did not answer within ${ms} ms.`);
+
 const within = async <T>(ms: number, doing: Promise<T>): Promise<T> => {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`Proxmox's configuration directory did not answer within ${ms} ms.`)), ms);
+    timer = setTimeout(() => reject(notInTime(ms)), ms);
   });
   return Promise.race([doing, late]).finally(() => clearTimeout(timer));
+};
+
+/**
+ * What hangs holds one of Node's four threads for files until it ends: one after the other, and nothing more is begun while one that was
+ * given up has not ended.
+ */
+const createReadings = (inTurn: InTurn) => {
+  let lost = 0;
+  return async <T>(read: () => Promise<T>): Promise<T> => {
+    if (lost > 0) throw notInTime(READ_MS);
+    let state: 'waited for' | 'given up' | 'ended' = 'waited for';
+    const doing = inTurn(() => (state === 'waited for' ? read() : Promise.reject(notInTime(READ_MS))));
+    const ended = (): void => {
+      if (state === 'given up') lost -= 1;
+      state = 'ended';
+    };
+    doing.then(ended, ended);
+    return within(READ_MS, doing).finally(() => {
+      if (state === 'ended') return;
+      state = 'given up';
+      lost += 1;
+    });
+  };
 };
 
 const orWhereAbsent = async <T>(reading: Promise<T>, absent: T): Promise<T> => {
@@ -79,6 +105,8 @@ const replace = async (file: string, text: string): Promise<void> => {
 
 export const createGuestConfigFiles = (ports: GuestConfigFilePorts): GuestConfigFiles => {
   const { configDir, withLock, lockDir = '/run/lock/lxc' } = ports;
+  const inTurn = createTurn();
+  const reading = createReadings(inTurn);
   /** Where this node's are. Rejects while Proxmox's directory is not there: what is empty then means nothing. */
   const folders = async (): Promise<(type: Kind) => string> => {
     const node = await assertPmxcfs(configDir);
@@ -110,21 +138,23 @@ export const createGuestConfigFiles = (ports: GuestConfigFilePorts): GuestConfig
     return found;
   };
 
+  const changeNow = async (vmid: number, change: (text: string) => string): Promise<boolean> => {
+    const file = join((await folders())('lxc'), `${vmid}.conf`);
+    const before = await readFile(file, 'latin1');
+    const after = change(before);
+    if (after === before) return false;
+    if ((await readFile(file, 'latin1')) !== before)
+      throw new Error(`${file} was changed by somebody who does not take Proxmox's lock; nothing was written.`);
+    await replace(file, after);
+    return true;
+  };
+
   const changeContainer = (vmid: number, change: (text: string) => string): Promise<boolean> =>
-    withLock(join(lockDir, `pve-config-${vmid}.lock`), async () => {
-      const file = join((await folders())('lxc'), `${vmid}.conf`);
-      const before = await readFile(file, 'latin1');
-      const after = change(before);
-      if (after === before) return false;
-      if ((await readFile(file, 'latin1')) !== before)
-        throw new Error(`${file} was changed by somebody who does not take Proxmox's lock; nothing was written.`);
-      await replace(file, after);
-      return true;
-    });
+    withLock(join(lockDir, `pve-config-${vmid}.lock`), () => inTurn(() => changeNow(vmid, change)));
 
   return {
-    read: (vmid) => within(READ_MS, read(vmid)),
-    all: () => within(READ_MS, all()),
+    read: (vmid) => reading(() => read(vmid)),
+    all: () => reading(all),
     changeContainer: (vmid, change) => within(CHANGE_MS, changeContainer(vmid, change)),
   };
 };

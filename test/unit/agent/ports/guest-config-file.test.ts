@@ -1,16 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -56,6 +61,27 @@ const holdLock = (): Promise<ChildProcess> => {
 /** Whether somebody else could take it at this moment. */
 const isFree = (): Promise<boolean> =>
   new Promise((resolve) => spawn('/usr/bin/flock', ['-n', lockFile, '/bin/true']).once('close', (exit) => resolve(exit === 0)));
+
+test('a directory that hangs holds one thread, however often it is asked for: files can still be read', async () => {
+  const version = join(dir, 'pve/.version');
+  rmSync(version);
+  execFileSync('/usr/bin/mkfifo', [version]);
+  const files = configs();
+  const asked = [1, 2, 3].flatMap(() => [files.read(101), files.all()]).map((one) => one.catch(() => 'refused'));
+  const others = [1, 2, 3].map(() => readFile('/proc/self/stat', 'utf8'));
+  const stuck = new Promise((resolve) => setTimeout(resolve, 2_000, 'every thread is stuck'));
+  const before = await Promise.race([Promise.all(others), stuck]);
+  expect(await Promise.all(asked)).toEqual(Array(6).fill('refused'));
+  const again = performance.now();
+  await expect(files.read(101)).rejects.toThrow(/did not answer/);
+  expect(performance.now() - again).toBeLessThan(1_000);
+  const writer = openSync(version, constants.O_RDWR);
+  writeFileSync(`${version}.new`, '{"version":1}');
+  renameSync(`${version}.new`, version);
+  closeSync(writer);
+  await expect.poll(() => files.read(101).catch(() => null)).toMatchObject({ vmid: 101 });
+  expect(before).toHaveLength(3);
+});
 
 test('reads each guest of this node', async () => {
   writeFileSync(join(dir, 'pve/nodes/pve1/qemu-server/100.conf'), 'name: vm\n');
