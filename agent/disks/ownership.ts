@@ -1,5 +1,6 @@
 /** Whose a drive is, and who may take one that is nobody's. Pure. */
 import { FelhomError } from '#shared/errors';
+import { isSameInstance } from '../guests/instance.ts';
 import type { Drive, Owner } from './drive.ts';
 
 export interface Claims {
@@ -19,7 +20,8 @@ export type Standing =
 
 type Owned = Pick<Drive, 'record' | 'related'>;
 
-const sameOwner = (a: Owner, b: Owner): boolean => a.vmid === b.vmid && a.instance === b.instance;
+const sameOwner = (a: Owner, b: Owner): boolean =>
+  a.vmid === b.vmid && (a.instance === b.instance || isSameInstance(a.instance, b.instance));
 
 /** Of the drive and of whatever shares a key with it: what is on a copy belongs to whom the original belongs. */
 export const ownersOf = ({ record, related }: Owned): Owner[] =>
@@ -29,7 +31,7 @@ export const ownersOf = ({ record, related }: Owned): Owner[] =>
 
 /** Whether the guest that owns it is still the one that took it; what cannot be told is not the same. */
 export const isSuspended = ({ vmid, instance }: Owner, instances: Claims['instances']): boolean =>
-  instance === '' || instances.get(vmid) !== instance;
+  !isSameInstance(instance, instances.get(vmid) ?? '');
 
 export const mayTake = (vmid: number, { guests, enrolled }: Claims): boolean =>
   guests === null ? enrolled.length === 1 && enrolled[0] === vmid : guests.includes(vmid);

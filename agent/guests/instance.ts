@@ -28,7 +28,16 @@ const ofMachine = (settings: readonly [string, string][]): string => {
   return /^[0-9a-f-]{36}$/.test(generation) ? `vmgenid:${generation}` : '';
 };
 
-/** The same text as long as it is the same guest; empty where its configuration tells nothing of the kind. */
+const addressesIn = (instance: string): string[] => (instance.startsWith('net:') ? instance.slice('net:'.length).split(',') : []);
+
+/** A container that gains or loses a network card stays the same: one address in common is enough, for a copy has none. */
+export const isSameInstance = (a: string, b: string): boolean => {
+  if (a === '' || b === '') return false;
+  const others = addressesIn(b);
+  return a === b || addressesIn(a).some((address) => others.includes(address));
+};
+
+/** What `isSameInstance` knows the same guest by; empty where its configuration tells nothing of the kind. */
 export const instanceOf = ({ type, text }: GuestConfig): string => {
   const settings = settingsIn(text);
   return type === 'lxc' ? ofContainer(settings) : ofMachine(settings);

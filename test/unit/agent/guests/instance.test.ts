@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { instanceOf } from '#agent/guests/instance';
+import { instanceOf, isSameInstance } from '#agent/guests/instance';
 
 const CONTAINER = `#of the customer
 arch: amd64
@@ -36,7 +36,22 @@ test.each([
 });
 
 test('another container that has its number', () => {
-  expect(lxc(CONTAINER.replace('BC:24:11:5F:6A:10', 'BC:24:11:5F:6A:11'))).not.toBe(lxc(CONTAINER));
+  const other = CONTAINER.replace('BC:24:11:5F:6A:10', 'BC:24:11:5F:6A:11').replace('AA:24:11:5F:6A:10', 'AA:24:11:5F:6A:11');
+  expect(isSameInstance(lxc(other), lxc(CONTAINER))).toBe(false);
+});
+
+test('a container that gained, lost or changed one network card is the same', () => {
+  const one = lxc(CONTAINER.replace(/net1.*\n/, ''));
+  expect(isSameInstance(one, lxc(CONTAINER))).toBe(true);
+  expect(isSameInstance(lxc(CONTAINER), one)).toBe(true);
+  expect(isSameInstance(lxc(CONTAINER.replace('AA:24', 'AA:25')), lxc(CONTAINER))).toBe(true);
+});
+
+test('what tells nothing is the same as nothing, and only addresses are compared in part', () => {
+  expect(isSameInstance('', '')).toBe(false);
+  expect(isSameInstance('', lxc(CONTAINER))).toBe(false);
+  expect(isSameInstance('rootfs:a,b', 'rootfs:a,c')).toBe(false);
+  expect(isSameInstance('rootfs:a', 'rootfs:a')).toBe(true);
 });
 
 test('without a network card its root file system tells it', () => {
