@@ -20,7 +20,7 @@ const read = (inventory: Inventory): { told: string; why: string | undefined } =
   });
   const refusal = (): string => {
     try {
-      return findCandidate(inventory, uuidOf('sdb1')).drive.name;
+      return findCandidate(inventory, uuidOf('sdb1'), 101).drive.name;
     } catch (error) {
       return String(error);
     }
