@@ -1,5 +1,5 @@
 /** `felhom-agent disks smart`. */
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { Command } from 'commander';
 import { documentIn } from '../disks/smart/document.ts';
 import { type SmartReading, smartReading } from '../disks/smart/parse.ts';
@@ -16,8 +16,15 @@ const cannotRead = (file: string, why: string): CommandFailed =>
 
 const textOf = async (file: string): Promise<string> => {
   try {
-    if ((await stat(file)).size > MAX_BYTES) throw cannotRead(file, 'it is larger than anything that smartctl writes.');
-    return await readFile(file, 'utf8');
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    // A pipe or a device does not tell how much it holds.
+    for await (const piece of createReadStream(file, { end: MAX_BYTES })) {
+      pieces.push(piece as Buffer);
+      bytes += (piece as Buffer).length;
+    }
+    if (bytes > MAX_BYTES) throw cannotRead(file, 'it is larger than anything that smartctl writes.');
+    return Buffer.concat(pieces).toString('utf8');
   } catch (error) {
     if (error instanceof CommandFailed) throw error;
     const code = error instanceof Error && 'code' in error ? error.code : '';

@@ -68,6 +68,7 @@ export interface DriveRecord {
   wwn: string;
   sizeBytes: number | null;
   transport: string;
+  /** Of its Identity, as often as it was seen, and `taken:…` of each file system that an owner had mounted. */
   keys: readonly string[];
   firstSeenAt: number;
   lastSeenAt: number;

@@ -58,6 +58,7 @@ test.each(['', 'smartctl 7.3 2022-02-28', '{"smartctl":'])(
 test.each([
   ['there is no such file', '/nowhere/smart.json'],
   ['it is a directory', '/tmp'],
+  ['it is larger than anything', '/dev/zero'],
 ])('%s: an error that says what to do', async (why, file) => {
   await expect(run('--from', file)).rejects.toThrow(CommandFailed);
   await expect(run('--from', file)).rejects.toThrow(why);
