@@ -160,7 +160,7 @@ describe.skipIf(labMissing !== '')(`assign${labMissing && ` (skipped: ${labMissi
 
       mkdirSync(join(lab.dir, 'private'));
       const script = `mount ${hidden.device} ${lab.dir}/private && echo ready && exec sleep 60`;
-      const private_ = execFile('/usr/bin/unshare', ['--mount', '--propagation', 'private', '/bin/sh', '-c', script]);
+      const private_ = execFile('/usr/bin/unshare', ['--mount', '--propagation', 'slave', '/bin/sh', '-c', script]);
       await new Promise((resolve) => private_.stdout?.once('data', resolve));
       const kept = await whyNot(hidden.uuid);
       private_.kill('SIGKILL');

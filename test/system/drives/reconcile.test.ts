@@ -77,10 +77,10 @@ describe.skipIf(labMissing !== '')(`reconcile${labMissing && ` (skipped: ${labMi
         '/usr/bin/unshare',
         '-m',
         '--propagation',
-        'private',
+        'slave',
         '/bin/sh',
         '-c',
-        'echo ready; exec sleep 60',
+        `mount --make-rprivate ${lab.dir} && echo ready && exec sleep 60`,
       );
       const inside = await start('/bin/sh', '-c', `cd ${world.path('photos')} && echo ready && exec sleep 60`);
       gone.add(drive.name);
