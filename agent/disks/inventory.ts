@@ -40,10 +40,6 @@ const setKeys = (heard: Heard, atlas: Atlas, drive: string): string[] => {
   ];
 };
 
-/** Drives that the kernel has in one btrfs, as keys that hold for this look only. */
-const btrfsKeys = (heard: Heard, atlas: Atlas, drive: string): string[] =>
-  heard.btrfs.flatMap((set, index) => (atlas.drivesBehind(set).has(drive) ? [`btrfs:in use, ${index}`] : []));
-
 interface Subject extends Member {
   sources: Sources;
   twins: readonly string[];
@@ -100,7 +96,7 @@ const subjectOf = (parts: Parts, member: Member): Subject => {
     sources,
     recall,
     twins: at(parts.twins, name),
-    keys: [...member.keys, ...(sources.probe === null ? (recall.record?.keys ?? []) : []), ...btrfsKeys(heard, atlas, name)],
+    keys: [...member.keys, ...(sources.probe === null ? (recall.record?.keys ?? []) : [])],
     holders: [...at(uses.holders, name), ...at(given.holders, name)],
     found: [
       ...at(uses.reasons, name),

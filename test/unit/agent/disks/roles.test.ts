@@ -485,6 +485,7 @@ describe('what cannot be determined (T5)', () => {
       { drive: { parts: [], table: 'gpt', declared: 1 } },
       'It has partitions that the host does not see.',
     ],
+    ['without a medium', { drive: { gb: 0 } }, 'It does not tell its size.'],
     ['with a table that cannot be read', { drive: { declared: null } }, 'Its partition table cannot be read.'],
     [
       'with the front part of a table only',
