@@ -1,6 +1,6 @@
 /** Whether a block device can be had for oneself alone, and getting what was written onto its medium. */
-import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, fsyncSync, openSync } from 'node:fs';
+import { run } from './program.ts';
 
 /** Read-only: udev looks anew at whatever was open for writing when it is closed (udev(7), `OPTIONS+="watch"`). */
 const open = (device: string, flags: number): number => {
@@ -33,6 +33,5 @@ export const flush = (device: string): void => {
   } finally {
     closeSync(fd);
   }
-  const { status, stderr, error } = spawnSync(BLOCKDEV, ['--flushbufs', device], { encoding: 'utf8', env: { LC_ALL: 'C' } });
-  if (status !== 0) throw error ?? new Error(`blockdev: ${stderr.trim()}`);
+  run(BLOCKDEV, '--flushbufs', device);
 };

@@ -3,8 +3,9 @@
  * one holds the answer, or why there is none. Started by agent/ports/drive-check.ts only.
  */
 import { exclusive, flush } from './exclusive.ts';
-import { lookAt, lookInto } from './look.ts';
+import { liftReadOnly, lookInto } from './look.ts';
 import type { Line } from './protocol.ts';
+import { searchMounted } from './search.ts';
 import { tellUsers } from './users.ts';
 import { readZeros } from './zeros.ts';
 
@@ -28,8 +29,16 @@ const VERBS: Readonly<Record<string, (...args: string[]) => Line | Promise<Line>
     flush(device);
     return { flushed: true };
   },
-  look: (device = '', fstype = '') => ({ found: lookInto(device, fstype) }),
-  'look-at': (point = '', numbers = '', of = '') => ({ found: lookAt(of, point, numbers) }),
+  look: (device = '', fstype = '') => {
+    // Ended by force in between, it would leave the device read-only: a service that stops waits for it, it takes no time.
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
+    return { found: lookInto(device, fstype, () => write({ readOnly: device })) };
+  },
+  'look-at': (point = '', numbers = '', of = '') => ({ found: searchMounted(of, point, numbers) }),
+  writable: (device = '') => {
+    liftReadOnly(device);
+    return { writable: device };
+  },
   zeros: async (device = '', sizeBytes = '', from = '') => ({
     zeros: await readZeros(device, Number(sizeBytes), Number(from), progress()),
   }),

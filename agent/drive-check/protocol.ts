@@ -28,6 +28,9 @@ export type Line =
   | { user: DeviceUser }
   | { exclusive: 'free' | 'busy' }
   | { flushed: true }
+  /** It is about to be made read-only for the time of a look; lifted again before the answer. */
+  | { readOnly: string }
+  | { writable: string }
   | { found: Found }
   | { zeros: Zeros }
   /** All users have been told. */

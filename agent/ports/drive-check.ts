@@ -37,7 +37,7 @@ export interface DriveCheck {
   exclusive(device: string): Promise<'free' | 'busy'>;
   /** Everything that was written is on the medium, and the kernel keeps nothing of it. */
   flush(device: string): Promise<void>;
-  /** Mounts a file system read-only, where nobody else sees it, without replaying its journal, and looks into its root. */
+  /** Looks into the root of a file system that is not mounted. Nothing is written, no journal is replayed, nobody else sees it. */
   look(device: string, fstype: string): Promise<{ found: Found }>;
   /**
    * The same look by a mount of its whole tree that is there.
@@ -67,7 +67,15 @@ export interface DriveCheckOptions {
 const DYING_MS = 500;
 
 /** The first three within what a customer's call may take; a look may have to wait for a drive that wakes up. */
-const TIMEOUT_MS = { exclusive: 8_000, flush: 8_000, users: 8_000, look: 20_000, 'look-at': 20_000, zeros: 120_000 };
+const TIMEOUT_MS = {
+  exclusive: 8_000,
+  flush: 8_000,
+  users: 8_000,
+  look: 20_000,
+  'look-at': 20_000,
+  zeros: 120_000,
+  writable: 8_000,
+};
 
 /**
  * A mount namespace of its own, for the time of the look. What the host unmounts meanwhile goes from it too (`slave`), so that a look
@@ -84,6 +92,8 @@ interface Ask<T> {
   signal?: AbortSignal;
   /** Gives the answer at the line that holds it. */
   take: (line: Line) => T | undefined;
+  /** Called when it is really gone, where it gave no answer. */
+  clearUp?: () => void;
 }
 
 const isLine = (value: unknown): value is Line => typeof value === 'object' && value !== null;
@@ -108,7 +118,7 @@ export const createDriveCheck = ({
     return left.has(subject);
   };
 
-  const ask = async <T>({ verb, args, wrapper = [], signal, take }: Ask<T>): Promise<T> => {
+  const ask = async <T>({ verb, args, wrapper = [], signal, take, clearUp }: Ask<T>): Promise<T> => {
     const [subject = ''] = args;
     const what = `drive-check ${verb} ${subject}`;
     if (left.has(subject) && (await isStuck(subject))) throw new DriveCheckError(what, 'stuck', 'an earlier one still hangs');
@@ -131,6 +141,7 @@ export const createDriveCheck = ({
       onLine,
     });
     const { how, words } = await running.ended;
+    if (answer === null && failure === null && clearUp !== undefined) void running.gone.then(clearUp);
     if (answer !== null) return (answer as { value: T }).value;
     if (failure !== null) {
       const { code, why } = failure as { code: string; why: string };
@@ -140,6 +151,9 @@ export const createDriveCheck = ({
     throw new DriveCheckError(what, how === 'stalled' ? 'hung' : how === 'stopped' ? 'stopped' : 'failed', words);
   };
 
+  const writable = (device: string) =>
+    ask({ verb: 'writable', args: [device], take: (line) => ('writable' in line ? line.writable : undefined) });
+
   return {
     exclusive: (device) =>
       ask({ verb: 'exclusive', args: [device], take: (line) => ('exclusive' in line ? line.exclusive : undefined) }),
@@ -148,13 +162,21 @@ export const createDriveCheck = ({
       await ask({ verb: 'flush', args: [device], take: (line) => ('flushed' in line ? line.flushed : undefined) });
     },
 
-    look: (device, fstype) =>
-      ask({
+    look: (device, fstype) => {
+      let isReadOnly = false;
+      return ask({
         verb: 'look',
         args: [device, fstype],
         wrapper: UNSEEN,
-        take: (line) => ('found' in line ? { found: line.found } : undefined),
-      }),
+        take: (line) => {
+          if ('readOnly' in line) isReadOnly = true;
+          return 'found' in line ? { found: line.found } : undefined;
+        },
+        clearUp: () => {
+          if (isReadOnly) void writable(device).catch(() => undefined);
+        },
+      });
+    },
 
     lookAt: (point, numbers, pid) =>
       ask({

@@ -124,6 +124,10 @@ test.skipIf(labMissing !== '')(`what was flushed is behind the drive${skipped(la
   });
 });
 
+const NOISE = Array.from({ length: 4096 }, () => 0xa5);
+
+const isReadOnly = ({ name }: Pick<LabDrive, 'name'>): boolean => readFileSync(`/sys/block/${name}/ro`, 'utf8') === '1\n';
+
 /** inotify(7) tells of closed writers, as udev is told: perl has no words for it, so it makes the calls themselves. */
 const watchWrites = async (lab: Lab, device: string): Promise<{ seen(): string }> => {
   const [init, add] = process.arch === 'arm64' ? [26, 27] : [294, 254];
@@ -236,7 +240,7 @@ describe.skipIf(labMissing !== '')(`looking into file systems${skipped(labMissin
     });
   });
 
-  test('a link called "dump" leads nowhere, and a damaged file system tells nothing', async () => {
+  test('a link called "dump" leads nowhere; a damaged file system, or directory, tells nothing', async () => {
     await withLab(async (lab) => {
       const linked = await lab.drive({ name: 'linked' });
       await lab.mkfs(linked.device, 'ext4');
@@ -247,17 +251,37 @@ describe.skipIf(labMissing !== '')(`looking into file systems${skipped(labMissin
       writeFileSync(join(outside, 'vzdump-x'), '');
       symlinkSync(outside, join(point, 'dump'));
       await lab.umount(point);
-      const damaged = await lab.drive({ name: 'damaged' });
-      await lab.mkfs(damaged.device, 'ext4');
+      const gone = await lab.drive({ name: 'gone' });
+      await lab.mkfs(gone.device, 'ext4');
       // Descriptors of the block groups: the superblock says they are there.
-      await poke(
-        damaged.device,
-        2048,
-        Array.from({ length: 4096 }, () => 0xa5),
-      );
-      const { looks } = await probesOf().read(linked, damaged);
+      await poke(gone.device, 2048, NOISE);
+      const torn = await lab.drive({ name: 'torn' });
+      await lab.mkfs(torn.device, 'ext4', { args: ['-b', '4096', '-O', '^metadata_csum'] });
+      await lab.mount(torn.device, point);
+      archives(point);
+      await lab.umount(point);
+      const block = Number(await run('debugfs', '-R', 'blocks dump', torn.device));
+      await poke(torn.device, block * 4096, NOISE);
+      const before = await digestOf(torn.file);
+      const { looks } = await probesOf().read(linked, gone, torn);
       expect(looks.get(linked.name)).toEqual({ known: true, value: { found: 'nothing' } });
-      expect(looks.get(damaged.name)).toMatchObject({ known: false });
+      expect(looks.get(gone.name)).toMatchObject({ known: false });
+      // The kernel would show it as an empty directory, and write down that it found an error.
+      expect(looks.get(torn.name)).toMatchObject({ known: false, why: expect.stringContaining('corrupted') });
+      expect(await digestOf(torn.file)).toBe(before);
+    });
+  });
+
+  test('what must not be written to is not, and is as it was afterwards', async () => {
+    await withLab(async (lab) => {
+      const [open, locked] = [await lab.drive({ name: 'open', mb: 128 }), await lab.drive({ name: 'locked', mb: 128 })];
+      for (const drive of [open, locked]) await lab.mkfs(drive.device, 'btrfs');
+      await run('blockdev', '--setro', locked.device);
+      // It stays with the loop device, whatever is attached to it next.
+      lab.undo(() => run('blockdev', '--setrw', locked.device));
+      const { looks } = await probesOf().read(open, locked);
+      for (const drive of [open, locked]) expect(looks.get(drive.name)).toEqual({ known: true, value: { found: 'nothing' } });
+      expect([isReadOnly(open), isReadOnly(locked)]).toEqual([false, true]);
     });
   });
 
@@ -312,8 +336,8 @@ describe.skipIf(hungMissing !== '')(`a drive that hangs${skipped(hungMissing)}`,
 
   test('while it is looked into: what nobody can end is left, nothing is begun beside it, and it is told', async () => {
     await withLab(async (lab) => {
-      const dead = await hungDrive(lab, 'dead');
-      await lab.mkfs(dead.device, 'ext4');
+      const dead = await hungDrive(lab, 'dead', 128);
+      await lab.mkfs(dead.device, 'btrfs');
       const check = driveCheck({ look: 3_000 });
       let mayLook = false;
       const { probes, read } = probesOf({ device: createProbe(hasty), check, mayLook: () => mayLook });
@@ -322,10 +346,12 @@ describe.skipIf(hungMissing !== '')(`a drive that hangs${skipped(hungMissing)}`,
       mayLook = true;
       await until(async () => (await read(dead)).notAnswering.has(dead.name));
       expect(await hangingMounts(dead.device)).toHaveLength(1);
-      await expect(check.look(dead.device, 'ext4')).rejects.toMatchObject({ reason: 'stuck' });
+      expect(isReadOnly(dead)).toBe(true);
+      await expect(check.look(dead.device, 'btrfs')).rejects.toMatchObject({ reason: 'stuck' });
       expect(await hangingMounts(dead.device)).toHaveLength(1);
       dead.answer();
       await until(async () => (await hangingMounts(dead.device)).length === 0);
+      await until(() => !isReadOnly(dead));
       await until(async () => {
         await probes.again(await deviceOf(dead));
         return (await read(dead)).notAnswering.size === 0;
