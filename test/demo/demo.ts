@@ -97,6 +97,7 @@ const aboutSamples = (why: string): string =>
   `2. Its five drives are shown from samples, and nothing on them is changed: ${why}.`;
 
 interface Stage {
+  drives?: DemoDrives;
   host?: DemoHost;
   /** Of felhom-quiesced, which obeys no file that others could have written: not below the directory that the user chose. */
   quiescedDir: string;
@@ -130,6 +131,7 @@ const play = async (
   const built = await buildDrives({ dir, system: storageIn(dir, GUEST_STORAGE), backup: storageIn(dir, BACKUP_STORAGE) });
   const onDrives = typeof built !== 'string';
   const drives = onDrives ? built : sampleDrives(dir);
+  stage.drives = drives;
   ending.signal.throwIfAborted();
   const host = await startDemoHost({ dir, vmids, port: portBase, lineDelayMs: 200, onDrives });
   stage.host = host;
@@ -203,6 +205,7 @@ export const runDemo = async (options: DemoOptions): Promise<number> => {
     for (const child of stage.children.reverse()) await stop(child);
     await stage.host?.pve.close();
     rmSync(quiescedDir, { recursive: true, force: true });
+    await stage.drives?.close();
     const left = await takeDown(options.dir);
     if (left !== '') say(left);
   }

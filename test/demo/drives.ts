@@ -2,6 +2,7 @@
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createLab, type DriveSpec, type Lab, type LabDrive, type LabFilesystem, labMissing, run } from '../system/drives/lab.ts';
+import { followDrives } from './follow-drives.ts';
 import { mountRootOf, takeDown } from './take-down.ts';
 
 export interface DemoDrives {
@@ -9,6 +10,8 @@ export interface DemoDrives {
   devices: { system: string; backup: string; user_data: string[]; blank: string };
   /** Of agent.yaml. */
   settings: { mount_root: string; udev_dir: string; loop_drives: readonly string[]; guests: readonly number[] };
+  /** Nothing is described any more that is attached from now on. */
+  close(): Promise<void>;
 }
 
 /** Megabytes; xfs wants 300 at least. Serial numbers and names as the makers print them; none of them exists. */
@@ -97,7 +100,9 @@ const build = async ({ dir, system, backup }: DriveOptions): Promise<DemoDrives>
   const films = await lab.drive(DRIVES.films);
   await fill(lab, await partition(lab, films), ['xfs', 'btrfs', 'ext4'], 'films');
   const blank = await lab.drive(DRIVES.blank);
+  const { close } = followDrives(lab, [systemDrive, backupDrive, photos, films, blank]);
   return {
+    close,
     devices: { system: systemDrive.name, backup: backupDrive.name, user_data: [photos.name, films.name], blank: blank.name },
     settings: { mount_root: mountRootOf(dir), udev_dir: lab.udevDir, loop_drives: lab.loopDrives, guests: [101] },
   };

@@ -9,6 +9,7 @@ import { mountRootOf } from './take-down.ts';
 export const sampleDrives = (dir: string): DemoDrives => ({
   devices: { system: 'sda', backup: 'sdb', user_data: ['sdc', 'sdd'], blank: 'sde' },
   settings: { mount_root: mountRootOf(dir), udev_dir: '/run/udev', loop_drives: [], guests: [101] },
+  close: async () => undefined,
 });
 
 const hostIn = (dir: string): HostSpec => ({

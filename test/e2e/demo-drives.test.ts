@@ -1,9 +1,9 @@
 /** The drives of `npm run demo`: real ones for root, samples for everybody else; a guest assigns and ejects its own over the wire. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Address, call, get } from '../stranger/client.ts';
-import { labMissing } from '../system/drives/lab.ts';
+import { labMissing, outcome } from '../system/drives/lab.ts';
 import { leftOf, ordinaryUserMissing, type RunningDemo, removeDemo, startDemo } from './demo.ts';
 
 interface Written {
@@ -157,8 +157,25 @@ describe.skipIf(labMissing !== '')(
       expect(mountsAt(body.where)).toBe(1);
     };
 
-    test('what a killed demo leaves, with a drive assigned, the next start takes away', async () => {
+    test('pulled out while it is assigned and plugged in again, it is back by itself', async () => {
       await assignFirst();
+      const { devices, mountRoot } = written;
+      const where = join(mountRoot, 'kept');
+      // A loop device cannot be pulled out while it is mounted, as a drive can; and the agent may mount it again in between.
+      const attached = `/sys/block/${devices.user_data[0]}/loop/backing_file`;
+      for (let tries = 0; tries < 100 && existsSync(attached); tries += 1) {
+        for (const point of [join(mountRoot, '.guests/101/kept'), where]) await outcome('umount', point);
+        await outcome('losetup', '-d', `/dev/${devices.user_data[0]}`);
+        await pause(50);
+      }
+      expect(() => writeFileSync(join(where, 'x'), '')).toThrow(/EPERM|EACCES/);
+      await driveOnce(written.address, devices.user_data[0] ?? '', ({ state }) => state === 'unplugged');
+      await outcome('losetup', '--find', join(demo.dir, 'drives/photos.img'));
+      for (let tries = 0; tries < 300 && mountsAt(where) === 0; tries += 1) await pause(200);
+      expect(readFileSync(join(where, '2026/beach.txt'), 'utf8')).toMatch(/in words/);
+    });
+
+    test('what a killed demo leaves, with a drive assigned, the next start takes away', async () => {
       const before = writtenBy(demo).devices;
       demo.child.kill('SIGKILL');
       await demo.ended;
