@@ -1,5 +1,6 @@
 /** Whether a directory tree is that of a backup drive: by what lies in its root, as a mount shows it. */
-import { closeSync, constants, lstatSync, opendirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, lstatSync, opendirSync, openSync, readFileSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
 import { type Mount, parseMountinfo } from '#shared/mountinfo';
 import type { Found } from './protocol.ts';
 
@@ -39,13 +40,25 @@ const mountOfFd = (fd: number, of: string): Mount | undefined => {
   return parseMountinfo(readFileSync(`/proc/${of}/mountinfo`, 'utf8')).find((one) => one.id === id);
 };
 
+/** What ext4 has found wrong so far (Documentation/admin-guide/ext4.rst, errors_count): it shows a damaged directory as an empty one. */
+const errorsOf = (numbers: string): string => {
+  try {
+    return readFileSync(`/sys/fs/ext4/${basename(realpathSync(`/sys/dev/block/${numbers}`))}/errors_count`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+};
+
 /** By a mount that is there. @param of the process that sees it: a number, or `self` @param numbers of its file system, `8:17` */
 export const searchMounted = (of: string, point: string, numbers: string): Found => {
   const fd = openSync(of === 'self' ? point : `/proc/${of}/root${point}`, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     const seen = mountOfFd(fd, of);
     if (seen?.device !== numbers || seen.root !== '/') throw new Error(`it is not what is mounted at ${point}`);
-    return search(`/proc/self/fd/${fd}`);
+    const before = errorsOf(numbers);
+    const found = search(`/proc/self/fd/${fd}`);
+    if (errorsOf(numbers) !== before) throw new Error('it is damaged');
+    return found;
   } finally {
     closeSync(fd);
   }

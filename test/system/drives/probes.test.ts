@@ -269,6 +269,11 @@ describe.skipIf(labMissing !== '')(`looking into file systems${skipped(labMissin
       // The kernel would show it as an empty directory, and write down that it found an error.
       expect(looks.get(torn.name)).toMatchObject({ known: false, why: expect.stringContaining('corrupted') });
       expect(await digestOf(torn.file)).toBe(before);
+      await lab.mount(torn.device, point, '-o', 'errors=continue');
+      expect((await probesOf().read(torn)).looks.get(torn.name)).toMatchObject({
+        known: false,
+        why: expect.stringContaining('damaged'),
+      });
     });
   });
 
