@@ -206,8 +206,8 @@ export const createProbes = (ports: ProbePorts): Probes => {
       return later({ known: true, value: await inSlot(() => lookBy(way)) }, Number.POSITIVE_INFINITY);
     } catch (error) {
       if (isHang(error)) return later(HANGS, LOOK_AGAIN_MS, true);
-      const isPassing = way.by === 'mount' || (error instanceof DriveCheckError && error.code === 'EBUSY');
-      return later(whyOf(error), isPassing ? LOOK_AGAIN_MS : Number.POSITIVE_INFINITY);
+      if (error instanceof DriveCheckError && error.code === 'EBUSY') return later(whyOf(error), LOOK_AGAIN_MS);
+      return later(whyOf(error), way.by === 'mount' ? AGAIN_MS.failed : Number.POSITIVE_INFINITY);
     }
   };
 
