@@ -72,12 +72,11 @@ const subjectsOf = (heard: Heard, atlas: Atlas, context: InventoryContext): Subj
     inGuestsHands: isInGuestsHands(at(given.reasons, name), at(uses.reasons, name)),
   }));
   const recalls = recallOf(present, context.records);
-  return bare.map((member) => subjectOf({ heard, atlas, context, uses, given, twins, recalls }, member));
+  return bare.map((member) => subjectOf({ heard, context, uses, given, twins, recalls }, member));
 };
 
 interface Parts {
   heard: Heard;
-  atlas: Atlas;
   context: InventoryContext;
   uses: Findings;
   given: Findings;
@@ -86,7 +85,7 @@ interface Parts {
 }
 
 const subjectOf = (parts: Parts, member: Member): Subject => {
-  const { heard, atlas, context, uses, given } = parts;
+  const { heard, context, uses, given } = parts;
   const { device } = member;
   const { name } = device;
   const sources: Sources = { device, udev: heard.udev, probe: probeOf(heard, name) };
