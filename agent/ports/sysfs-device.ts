@@ -101,8 +101,9 @@ const mdOf = async (device: string): Promise<KernelDevice['md']> => {
   return { level, uuid, members };
 };
 
-/** Sectors read and written: the third and the seventh figure (Documentation/block/stat.rst). */
+/** Sectors read and written: the third and the seventh figure (Documentation/block/stat.rst). They stand still where nobody counts. */
 const traffic = async (device: string) => {
+  if ((await line(device, 'queue', 'iostats')) === '0') return { sectorsRead: null, sectorsWritten: null };
   const figures = (await line(device, 'stat')).split(/\s+/);
   return { sectorsRead: count(figures[2] ?? ''), sectorsWritten: count(figures[6] ?? '') };
 };

@@ -81,6 +81,12 @@ test('a drive of which the kernel says nothing has no figures, and no made-up on
   });
 });
 
+test('figures that nobody counts are none', async () => {
+  const stat = '   10  1  2048 5  20  2  4096  6 0 7 8 0 0 0 0 0 0\n';
+  expect(await one(SATA, { stat, 'queue/iostats': '0\n' })).toMatchObject({ sectorsRead: null, sectorsWritten: null });
+  expect(await one(SATA, { stat, 'queue/iostats': '1\n' })).toMatchObject({ sectorsRead: 2048, sectorsWritten: 4096 });
+});
+
 test('a USB drive behind a hub: the bridge it hangs on, by its port; SATA behind the bridge does not count', async () => {
   const hub = 'pci0000:00/0000:00:14.0/usb2/2-1';
   const found = await one(
