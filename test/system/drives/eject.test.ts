@@ -134,7 +134,7 @@ describe.skipIf(labMissing !== '')(`eject${labMissing && ` (skipped: ${labMissin
       await assignOne(lab, world);
       // Of this lab only: those of tests beside it go as they should.
       const unshare: [string, ...string[]] = ['/usr/bin/unshare', '--mount', '--propagation', 'slave', '/bin/sh', '-c'];
-      const kept = await during([...unshare, `mount --make-rprivate ${lab.dir} && echo ready && exec sleep 60`], () =>
+      const kept = await during([...unshare, `mount --make-rprivate ${world.mountRoot} && echo ready && exec sleep 60`], () =>
         refused(world.eject('photos')),
       );
       expect(kept.code).toBe('drive-in-use');

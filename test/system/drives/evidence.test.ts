@@ -27,7 +27,7 @@ const within = (script: string, ...args: string[]): Promise<string> =>
   new Promise((resolve, reject) => {
     execFile(
       '/usr/bin/unshare',
-      ['-m', '--propagation', 'private', '/bin/sh', '-c', `${script}; exec "$0" "$@"`, process.execPath, program, ...args],
+      ['-m', '--propagation', 'slave', '/bin/sh', '-c', `${script}; exec "$0" "$@"`, process.execPath, program, ...args],
       { timeout: 20_000, killSignal: 'SIGKILL' },
       (error, stdout) => (stdout === '' ? reject(error) : resolve(stdout)),
     );
@@ -89,7 +89,7 @@ describe.skipIf(labMissing !== '')(`drives${skipped(labMissing)}`, () => {
       await mkdir(point);
       const child = spawn(
         '/usr/bin/unshare',
-        ['-m', '--propagation', 'private', '/bin/sh', '-c', `mount ${drive.device} ${point} && echo ready && exec sleep 60`],
+        ['-m', '--propagation', 'slave', '/bin/sh', '-c', `mount ${drive.device} ${point} && echo ready && exec sleep 60`],
         { stdio: ['ignore', 'pipe', 'inherit'] },
       );
       try {

@@ -11,7 +11,7 @@ import { createGuestMounts } from '#agent/ports/guest-mounts';
 import { createProc } from '#agent/ports/proc';
 import { createSharedDirectories } from '#agent/ports/shared-directory';
 import { type Container, containerGroups, leaveNoGroups, makeContainer } from '../../lxc/container.ts';
-import { type Lab, run } from './lab.ts';
+import { type Lab, outcome } from './lab.ts';
 
 export interface Guests {
   mountRoot: string;
@@ -38,8 +38,8 @@ snaptime: 1795302115
 `;
 
 /**
- * As systemd has all of the host (systemd(1)): what is unmounted goes from mount namespaces too that others began meanwhile. On a
- * machine without it they keep drives that were ejected.
+ * As systemd has all of the host (systemd(1)): what is unmounted goes from the mount namespaces too that others, such as tests beside
+ * this one, began meanwhile as slaves. On a machine without systemd they would keep drives busy that nobody uses.
  */
 const shareMounts = (directory: string): void => {
   for (const how of [['--bind', directory], ['--make-private'], ['--make-shared']])
@@ -52,7 +52,7 @@ export const makeGuests = (lab: Lab): Guests => {
   const mountRoot = join(lab.dir, 'felhom');
   mkdirSync(mountRoot, { mode: 0o755 });
   shareMounts(mountRoot);
-  lab.undo(() => run('umount', '--lazy', mountRoot));
+  lab.undo(() => outcome('umount', '--lazy', mountRoot));
   const configDir = join(lab.dir, 'pve');
   const folder = join(configDir, 'nodes/pve1/lxc');
   mkdirSync(folder, { recursive: true });

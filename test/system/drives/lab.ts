@@ -239,8 +239,10 @@ const clear = async (dir: string): Promise<void> => {
   const failed: unknown[] = [];
   const attempt = (step: Promise<unknown>): Promise<unknown> => step.catch((error: unknown) => failed.push(error));
   for (const { name } of own) await attempt(unmountAll(({ source }) => isOf(`/dev/${name}`, source)));
-  await attempt(unmountAll(({ point }) => point === dir || point.startsWith(`${dir}/`)));
+  await attempt(unmountAll(({ point }) => point.startsWith(`${dir}/`)));
   for (const { name, file } of own) await attempt(detachLoop(`/dev/${name}`, file));
+  // The files behind the drives were open in it.
+  await attempt(unmountAll(({ point }) => point === dir));
   // Directories below mount points are made so that nothing can be written into them.
   await attempt(outcome('chattr', '-R', '-f', '-i', dir));
   await attempt(rm(dir, { recursive: true, force: true }));

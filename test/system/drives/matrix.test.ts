@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { BlankState } from '#agent/disks/data';
 import type { Drive } from '#agent/disks/drive';
 import type { Evidence, Known, Look, Probe, SeenMount } from '#agent/disks/evidence';
+import { takenKey } from '#agent/disks/identity';
 import { type InventoryContext, inventoryOf } from '#agent/disks/inventory';
 import { lookablesIn, probeOf } from '#agent/disks/probe-of';
 import { systemClock } from '#agent/ports/clock';
@@ -151,6 +152,8 @@ const proxmox = (facts: object): Partial<Evidence> => ({
   proxmox: known({ node: 'pve1', storages: [], guests: [], pci: [], usb: [], directories: [], ...facts }),
 });
 
+const OWNER = { vmid: 101, instance: 'i', since: 1 };
+
 const blankIs = (state: BlankState) =>
   but(
     () => ({}),
@@ -214,7 +217,15 @@ const COLUMNS: readonly [group: string, columns: Readonly<Record<string, (row: R
       ),
       owned: but(
         () => ({}),
-        (row) => ({ records: [madeRecord({ keys: keysOf(row), owner: { vmid: 101, instance: 'i', since: 1 } })] }),
+        (row) => ({ records: [madeRecord({ keys: keysOf(row), owner: OWNER })] }),
+      ),
+      taken: but(
+        () => ({}),
+        (row) => ({
+          records: [
+            madeRecord({ keys: [...keysOf(row), ...row.probe.signatures.flatMap(({ uuid }) => takenKey(uuid))], owner: OWNER }),
+          ],
+        }),
       ),
     },
   ],
@@ -238,7 +249,8 @@ Made and compared by matrix.test.ts; after a change of the rules: npx vitest run
   the drive: new to udev; not read yet; asleep; read with errors; not answering.
   looked into: not yet; the look failed; it found archives of vzdump, or chunks of a backup server.
   read (only where there is no signature): not to its end; half; all zeros; something is written on it.
-  used: mounted by hand; by Proxmox, for backups; by a guest; remembered as a backup drive; owned by a guest.
+  used: mounted by hand; by Proxmox, for backups; by a guest; remembered as a backup drive; owned by a guest;
+  owned by a guest that had these very file systems of it mounted.
 `;
 
 const NAME_WIDTH = Math.max(...CONTENTS.map(({ name }) => name.length)) + 2;
@@ -315,7 +327,7 @@ describe.skipIf(MISSING !== '')(`what is on a drive, and what is told of it${MIS
   });
 
   test('nothing undetermined is ever user-data', () => {
-    const sure = ['all', 'dump', 'chunks', 'not ', 'half', 'zeros', 'data', 'mount', 'backup', 'guest', 'once', 'owned'];
+    const sure = ['all', 'dump', 'chunks', 'not ', 'half', 'zeros', 'data', 'mount', 'backup', 'guest', 'once', 'owned', 'taken'];
     for (const row of rows)
       for (const [column, change] of ALL_COLUMNS.filter(([name]) => !sure.includes(name))) {
         const drive = driveOf(change(row));

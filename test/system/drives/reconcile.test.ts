@@ -80,7 +80,7 @@ describe.skipIf(labMissing !== '')(`reconcile${labMissing && ` (skipped: ${labMi
         'slave',
         '/bin/sh',
         '-c',
-        `mount --make-rprivate ${lab.dir} && echo ready && exec sleep 60`,
+        `mount --make-rprivate ${world.mountRoot} && echo ready && exec sleep 60`,
       );
       const inside = await start('/bin/sh', '-c', `cd ${world.path('photos')} && echo ready && exec sleep 60`);
       gone.add(drive.name);
