@@ -7,7 +7,7 @@ export interface Judged {
   /** Names this plugging in. */
   plug: string;
   /** Its kernel name, and no more: every guest of the host reads this, whoever the drive belongs to. */
-  what: string;
+  name: string;
   /** The newest whole reading; null where there is none. */
   reading: SmartReading | null;
 }
@@ -40,9 +40,9 @@ export const failingProblem = (failing: Failing, drives: readonly Judged[]): New
     vmid: null,
     sentence:
       told.length === 1
-        ? `The drive ${first.what} is failing: what is on it may be lost at any time.`
+        ? `The drive ${first.name} is failing: what is on it may be lost at any time.`
         : `${told.length} drives are failing: what is on them may be lost at any time.`,
-    evidence: told.map(({ what, reading }) => `${what}: ${(reading?.reasons ?? []).join(' ')}`).join('\n'),
-    nextStep: 'Copy what matters to another drive now, then replace this one. "felhom-agent disks show" tells more of each.',
+    evidence: told.map(({ name, reading }) => `${name}: ${(reading?.reasons ?? []).join(' ')}`).join('\n'),
+    nextStep: `Copy what matters to another drive now. The operator replaces it; "felhom-agent disks show ${first.name}" tells which one it is.`,
   };
 };
