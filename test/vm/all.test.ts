@@ -24,7 +24,7 @@ describe.skipIf(why !== '')(`a host of its own${why === '' ? '' : ` (skipped: ${
     const began = performance.now();
     started = await startHost([101, 102]);
     figure('from nothing to an agent that knows its drives', performance.now() - began);
-  }, 900_000);
+  });
   afterAll(async () => {
     await started?.close();
     process.stdout.write(`\n${report()}`);

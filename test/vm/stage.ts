@@ -55,6 +55,7 @@ export const stage = async (share: string): Promise<void> => {
     [
       {
         'vm/host': join(ROOT, 'test/vm/inside/host.ts'),
+        'vm/rounds': join(ROOT, 'test/vm/inside/rounds.ts'),
         'vm/evidence': join(ROOT, 'test/system/drives/evidence-main.ts'),
       },
       'test',

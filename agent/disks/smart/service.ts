@@ -146,7 +146,7 @@ export const createSmart = ({ clock, smartctl, problems, bootId, kept, keep }: S
     const drives = present.map(
       (device): Judged => ({
         plug: plugOf(device),
-        what: device.name,
+        name: device.name,
         reading: watched.get(device.name)?.kept?.reading ?? null,
       }),
     );

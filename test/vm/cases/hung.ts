@@ -1,15 +1,17 @@
 /** A drive that answers nothing any more, with processes in the kernel that wait for it for ever: everything else answers in time. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { figure } from '../figures.ts';
-import { PATIENCE_MS, type VmHost } from '../host.ts';
+import type { VmHost } from '../host.ts';
 
 /** What a reader waits for that can be ended by nothing. */
 const WAITING = "ps -eo stat= | grep -c '^D' || true";
 
 const ROUNDS = 33;
+/** As clients may expect, by the machine's own clock. */
+const LIMITS = { '/disks': 10_000, '/host/metrics': 4_000, '/healthz': 1_000 } as const;
 
 export const hungCases = (host: () => VmHost): void => {
-  describe('a drive that hangs', { timeout: 2 * PATIENCE_MS }, () => {
+  describe('a drive that hangs', () => {
     beforeAll(async () => {
       const { vm } = host();
       // LVM's volume stops, and so does a storage that lies on it (dmsetup(8), suspend).
@@ -21,7 +23,7 @@ export const hungCases = (host: () => VmHost): void => {
       await vm.out(
         'echo 3 > /proc/sys/vm/drop_caches; systemd-run --quiet --unit=stuck4 dd if=/dev/disk/by-id/wwn-0x5000c500a1b2c3d4 of=/dev/null bs=1M count=8; sleep 2',
       );
-    }, PATIENCE_MS);
+    });
     afterAll(async () => {
       const { vm } = host();
       await vm.throttle('sata', 0);
@@ -33,20 +35,17 @@ export const hungCases = (host: () => VmHost): void => {
     });
 
     test(`${3 * ROUNDS} calls in a row are answered in time`, async () => {
-      const { get } = host();
-      const worst = { '/disks': 0, '/host/metrics': 0, '/healthz': 0 };
-      for (let round = 0; round < ROUNDS; round += 1) {
-        for (const path of Object.keys(worst) as (keyof typeof worst)[]) {
-          const began = performance.now();
-          const { status } = await get(path);
-          expect([path, status]).toEqual([path, 200]);
-          worst[path] = Math.max(worst[path], performance.now() - began);
-        }
+      const { vm, guest } = host();
+      const { fingerprint, token } = guest(101);
+      const rounds = ['node /usr/lib/felhom/test/vm/rounds.js 8443', fingerprint, token, ROUNDS, ...Object.keys(LIMITS)].join(
+        ' ',
+      );
+      const worst: Record<string, { ms: number; statuses: number[] }> = JSON.parse(await vm.out(rounds));
+      for (const [path, limitMs] of Object.entries(LIMITS)) {
+        figure(`slowest ${path} beside drives that hang`, worst[path]?.ms ?? 0);
+        expect([path, worst[path]?.statuses]).toEqual([path, [200]]);
+        expect(worst[path]?.ms).toBeLessThan(limitMs);
       }
-      for (const [path, ms] of Object.entries(worst)) figure(`slowest ${path} beside a drive that hangs`, ms);
-      expect(worst['/disks']).toBeLessThan(10_000);
-      expect(worst['/host/metrics']).toBeLessThan(4_000);
-      expect(worst['/healthz']).toBeLessThan(1_000);
     });
 
     test('backups are still looked after', async () => {

@@ -30,24 +30,22 @@ export const sandboxCases = (host: () => VmHost): void => {
   describe('the shipped unit', () => {
     test('the agent runs under it and changes drives', async () => {
       const { vm, drives } = host();
-      expect(await vm.out('systemctl show -P ActiveState,NRestarts felhom-agent')).toBe('active\n0');
+      expect(await vm.out('systemctl show -p ActiveState -p NRestarts felhom-agent')).toMatch(
+        /^(?=.*ActiveState=active)(?=.*NRestarts=0)/s,
+      );
       expect((await drives()).writes_off).toBe('');
     });
 
     test('hides nothing', async () => {
       const { vm } = host();
       await vm.out(UNIT);
-      expect(JSON.parse(await vm.out(under(''), 120_000))).toBe('');
-    }, 150_000);
+      expect(JSON.parse(await vm.out(under('')))).toBe('');
+    });
 
-    test.each(DANGEROUS)(
-      '%s turns off whatever changes a drive',
-      async (option, missed) => {
-        const said: string = JSON.parse(await host().vm.out(under(option), 120_000));
-        expect(said).toContain(missed);
-        expect(said).toContain('it does nothing to drives');
-      },
-      150_000,
-    );
+    test.each(DANGEROUS)('%s turns off whatever changes a drive', async (option, missed) => {
+      const said: string = JSON.parse(await host().vm.out(under(option)));
+      expect(said).toContain(missed);
+      expect(said).toContain('it does nothing to drives');
+    });
   });
 };

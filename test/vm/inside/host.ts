@@ -1,5 +1,5 @@
 /**
- * Runs in the machine, and stands for Proxmox there: its API on loopback, its files beside it, two containers that do not run. Writes
+ * Runs in the machine, and stands for Proxmox there: its API on loopback, its files beside it, two containers of which only the configuration is there. Writes
  * the agent's configuration, then stays. What it has no say in: the drives, their roles, and what is done to them; those are real.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ const storage = (name: string, type: string, config: Storage['config']): [string
 const container = (vmid: number): [number, Guest] => [
   vmid,
   {
-    ...{ vmid, type: 'lxc', snapshots: {}, status: 'stopped', paused: false, guestAgentRuns: false, directories: {} },
+    ...{ vmid, type: 'lxc', snapshots: {}, status: 'running', paused: false, guestAgentRuns: false, directories: {} },
     config: {
       ...{ arch: 'amd64', hostname: `guest${vmid}`, memory: 512, ostype: 'debian', unprivileged: 1 },
       net0: `name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:${vmid - 90},type=veth`,
@@ -45,12 +45,15 @@ const furnish = (world: World): void => {
     world.storages.set(name, one);
   for (const [vmid, guest] of [container(101), container(102)]) world.guests.set(vmid, guest);
   world.roles.set('FelhomAgent', ['VM.Audit', 'VM.Backup', 'Sys.Audit', 'Datastore.Audit']);
+  world.roles.set('FelhomBackupStore', ['Datastore.Audit', 'Datastore.AllocateSpace', 'Datastore.Allocate']);
   world.users.set(USER, { userid: USER, enable: true, expire: 0, groups: [], extra: {}, tokens: {} });
   for (const [type, ugid] of [
     ['user', USER],
     ['token', `${USER}!${world.node}`],
-  ] as const)
+  ] as const) {
     world.acl.push({ path: '/', roleid: 'FelhomAgent', type, ugid, propagate: true });
+    world.acl.push({ path: '/storage/sata-backup', roleid: 'FelhomBackupStore', type, ugid, propagate: true });
+  }
 };
 
 mkdirSync(DIR, { recursive: true });

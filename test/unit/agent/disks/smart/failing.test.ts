@@ -4,7 +4,7 @@ import { smartReading } from '#agent/disks/smart/parse';
 
 const judged = (health: 'PASSED' | 'FAILING' | 'UNKNOWN' | 'nothing'): Judged => ({
   plug: 'boot/1',
-  what: 'sda',
+  name: 'sda',
   reading: health === 'nothing' ? null : { ...smartReading({}), health },
 });
 const HOUR = 3_600_000;

@@ -488,7 +488,7 @@ describe('the problem', () => {
       vmid: null,
       sentence: 'The drive sda is failing: what is on it may be lost at any time.',
       evidence: 'sda: The drive itself reports that it is failing.',
-      nextStep: expect.stringContaining('replace'),
+      nextStep: expect.stringContaining('disks show sda'),
     });
   });
 
