@@ -143,7 +143,7 @@ describe.skipIf(labMissing !== '')(`eject${labMissing && ` (skipped: ${labMissin
       assertThere(world);
       expect(readFileSync(world.path('photos/file'), 'utf8')).toBe('x');
 
-      const elsewhere = join(lab.dir, 'copy');
+      const elsewhere = world.path('copy');
       mkdirSync(elsewhere);
       await run('mount', '--bind', world.path('photos'), elsewhere);
       expect((await refused(world.eject('photos'))).message).toContain(`the server, which has it mounted at ${elsewhere} too`);

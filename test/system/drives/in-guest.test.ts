@@ -212,7 +212,7 @@ describe.skipIf(missing !== '')(`drives in a container${missing === '' ? '' : ` 
         message: expect.stringContaining(`Guest ${OTHER} was made from guest ${GUEST}`),
       });
       expect(guests.configOf(OTHER)).not.toContain('.guests');
-      expect((await outcome('grep', '-c', 'photos', '/proc/self/mountinfo')).stdout.trim()).toBe('0');
+      expect((await outcome('grep', '-c', world.path('photos'), '/proc/self/mountinfo')).stdout.trim()).toBe('0');
       await clone.stop();
       await clone.start();
       await world.assign(uuid, 'photos', { vmid: GUEST });
