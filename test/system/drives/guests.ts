@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createGuestDirectories, type GuestDirectories } from '#agent/disks/in-guest';
+import { createGuestDirectories, type GuestDirectories } from '#agent/disks/in-guest/in-guest';
 import { runCommand } from '#agent/ports/command';
 import { createFileLock } from '#agent/ports/file-lock';
 import { createGuestCgroup } from '#agent/ports/guest-cgroup';
