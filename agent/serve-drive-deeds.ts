@@ -1,13 +1,13 @@
 /** The part of the composition that changes something about drives: mounts for guests, their ends, and what keeps them as they should be. */
 import type { Clock } from '#shared/clock';
 import type { AgentConfig } from './config.ts';
-import type { Current } from './disks/current.ts';
-import { createDeeds, type Deeds } from './disks/deeds.ts';
-import type { GuestDirectories } from './disks/in-guest.ts';
-import type { InUse } from './disks/in-use.ts';
-import { specOf } from './disks/links.ts';
-import type { Claims } from './disks/ownership.ts';
-import type { Records } from './disks/records.ts';
+import { createDeeds, type Deeds } from './disks/deeds/deeds.ts';
+import type { InUse } from './disks/deeds/in-use.ts';
+import { specOf } from './disks/deeds/links.ts';
+import type { GuestDirectories } from './disks/in-guest/in-guest.ts';
+import type { Current } from './disks/known/current.ts';
+import type { Claims } from './disks/known/ownership.ts';
+import type { Records } from './disks/known/records.ts';
 import type { Problems } from './health/problems.ts';
 import { runCommand } from './ports/command.ts';
 import type { DriveCheck } from './ports/drive-check.ts';

@@ -1,6 +1,6 @@
 /** The part of the composition by which drives show in guests. */
 import type { AgentConfig } from './config.ts';
-import { createGuestDirectories } from './disks/in-guest.ts';
+import { createGuestDirectories } from './disks/in-guest/in-guest.ts';
 import { runCommand } from './ports/command.ts';
 import { createFileLock } from './ports/file-lock.ts';
 import { createGuestCgroup } from './ports/guest-cgroup.ts';

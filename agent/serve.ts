@@ -3,7 +3,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#shared/clock';
 import { type AgentConfig, compareConfigs } from './config.ts';
-import { loadRecords } from './disks/records.ts';
+import { loadRecords } from './disks/known/records.ts';
 import { createEnrolment } from './guests/enrolment.ts';
 import { createGuests } from './guests/service.ts';
 import { loadProblems } from './health/problems.ts';

@@ -1,9 +1,9 @@
 /** `felhom-agent config check`. */
 import { Command } from 'commander';
 import { type AgentConfig, describeProblem } from '../config.ts';
-import { namedBy } from '../disks/identity.ts';
-import { isDriveDevice } from '../disks/kinds.ts';
-import { unmatched } from '../disks/protect.ts';
+import { namedBy } from '../disks/inventory/identity.ts';
+import { isDriveDevice } from '../disks/inventory/kinds.ts';
+import { unmatched } from '../disks/inventory/protect.ts';
 import { createSysfs } from '../ports/sysfs.ts';
 import { createUdevDb } from '../ports/udev-db.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';

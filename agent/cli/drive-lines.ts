@@ -1,6 +1,6 @@
 /** Drives as lines of text. Pure. */
 import type { AdminDrive, AdminDrives } from '#shared/wire/admin-disks';
-import { bytesText } from '../disks/data.ts';
+import { bytesText } from '../disks/inventory/data.ts';
 import { inert } from './inert.ts';
 import { table } from './table.ts';
 import { span, time } from './words.ts';

@@ -3,10 +3,10 @@ import { timestamp } from '#shared/ids';
 import { int } from '#shared/int';
 import type { AdminDrive } from '#shared/wire/admin-disks';
 import type { DriveClass } from '../storage/class.ts';
-import type { Assignment } from './assignment.ts';
-import type { Drive, DriveRecord, Holder, Inventory } from './drive.ts';
 import { listedDurableId } from './durable-id.ts';
-import { type Claims, isSuspended, ownersOf } from './ownership.ts';
+import type { Assignment } from './inventory/assignment.ts';
+import type { Drive, DriveRecord, Holder, Inventory } from './inventory/drive.ts';
+import { type Claims, isSuspended, ownersOf } from './known/ownership.ts';
 
 export interface AdminFacts {
   assignments: readonly Assignment[];

@@ -4,12 +4,12 @@ import type { AdminDrive, AdminDrives } from '#shared/wire/admin-disks';
 import type { EjectDisk, Ejected } from '#shared/wire/disks';
 import { ageSeconds } from '../collector.ts';
 import { type AdminFacts, driveView, type Found, findDrives, ghostView } from './admin-view.ts';
-import type { Current, Look } from './current.ts';
-import type { BlankState } from './data.ts';
-import type { Drive, DriveRecord, Holder, Inventory } from './drive.ts';
-import { mountedNow } from './mounted.ts';
-import { type Claims, ownersOf } from './ownership.ts';
-import type { Records } from './records.ts';
+import { mountedNow } from './deeds/mounted.ts';
+import type { BlankState } from './inventory/data.ts';
+import type { Drive, DriveRecord, Holder, Inventory } from './inventory/drive.ts';
+import type { Current, Look } from './known/current.ts';
+import { type Claims, ownersOf } from './known/ownership.ts';
+import type { Records } from './known/records.ts';
 
 export interface DiskAdminPorts {
   current: Current;

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { driveDurableId } from '#shared/durable-id';
 import { base32 } from '../trust/base32.ts';
-import type { Drive } from './drive.ts';
+import type { Drive } from './inventory/drive.ts';
 
 /** Bits of the digest. */
 const DIGEST_BYTES = 16;

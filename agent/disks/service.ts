@@ -3,11 +3,11 @@ import { FelhomError } from '#shared/errors';
 import type { AssignDisk, AssignedDisk, Disk, Disks, EjectDisk, Ejected } from '#shared/wire/disks';
 import { ageSeconds } from '../collector.ts';
 import type { AgentConfig } from '../config.ts';
-import type { Current } from './current.ts';
-import type { Inventory } from './drive.ts';
-import { type MountedService, mountedNow } from './mounted.ts';
-import type { Claims } from './ownership.ts';
-import type { Records } from './records.ts';
+import { type MountedService, mountedNow } from './deeds/mounted.ts';
+import type { Inventory } from './inventory/drive.ts';
+import type { Current } from './known/current.ts';
+import type { Claims } from './known/ownership.ts';
+import type { Records } from './known/records.ts';
 import { type ListingFacts, listingOf, type MountedFacts } from './view.ts';
 
 export interface DiskPorts {

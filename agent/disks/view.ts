@@ -4,11 +4,11 @@ import { fraction, int } from '#shared/int';
 import type { Disk } from '#shared/wire/disks';
 import type { Filesystem } from '../config.ts';
 import type { DriveClass } from '../storage/class.ts';
-import type { Assignment } from './assignment.ts';
-import type { Drive, DriveFilesystem, DriveRecord, Inventory } from './drive.ts';
 import { listedDurableId } from './durable-id.ts';
-import { type Claims, isSuspended, type Standing, standingOf } from './ownership.ts';
-import { sentenceForGuests } from './role.ts';
+import type { Assignment } from './inventory/assignment.ts';
+import type { Drive, DriveFilesystem, DriveRecord, Inventory } from './inventory/drive.ts';
+import { sentenceForGuests } from './inventory/role.ts';
+import { type Claims, isSuspended, type Standing, standingOf } from './known/ownership.ts';
 
 /** What is known of one of the guest's mounted file systems. */
 export interface MountedFacts {

@@ -1,8 +1,8 @@
 /** Drives over the whole way: guests that ask over TLS, root over the socket and the command line, and nobody learns or does more than is theirs. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { agentProgram } from '#agent/cli/program';
-import type { Records } from '#agent/disks/records';
-import { newsOf } from '#agent/disks/remember';
+import type { Records } from '#agent/disks/known/records';
+import { newsOf } from '#agent/disks/known/remember';
 import { type Answer, call, get } from '../stranger/client.ts';
 import { evidenceOf, type HostSpec, seen, uuidOf } from '../unit/agent/disks/host.ts';
 import { type DriveAgent, startDriveAgent } from './drive-agent.ts';

@@ -4,7 +4,7 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AgentConfig, parseConfig } from '#agent/config';
-import { loadRecords, type Records } from '#agent/disks/records';
+import { loadRecords, type Records } from '#agent/disks/known/records';
 import { systemClock } from '#agent/ports/clock';
 import { stateFilesIn } from '#agent/ports/state-files';
 import { openStore } from '#agent/ports/store';

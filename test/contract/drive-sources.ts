@@ -1,5 +1,5 @@
 /** What an agent is told of the drives of a host that there is not: for the contract tests and the bench. Nothing is ever touched. */
-import type { Evidence } from '#agent/disks/evidence';
+import type { Evidence } from '#agent/disks/inventory/evidence';
 import type { DriveSources } from '#agent/serve-drive-evidence';
 import { evidenceOf, type HostSpec } from '../unit/agent/disks/host.ts';
 

@@ -1,25 +1,26 @@
 /** Assign: mounts a guest's file system for it, now and at every boot. Everything is looked at anew; what fails is undone. */
+import { sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { AssignDisk, AssignedDisk } from '#shared/wire/disks';
-import { type AgentConfig, FILESYSTEMS, type Filesystem } from '../config.ts';
-import type { MappedRoot } from '../guests/idmap.ts';
-import { CommandError } from '../ports/command.ts';
-import type { DriveCheck } from '../ports/drive-check.ts';
-import { DirectoryError } from '../ports/immutable.ts';
-import { StoreError } from '../ports/store.ts';
-import type { Assignment, DriveMatch } from './assignment.ts';
+import { type AgentConfig, FILESYSTEMS, type Filesystem } from '../../config.ts';
+import type { MappedRoot } from '../../guests/idmap.ts';
+import { CommandError } from '../../ports/command.ts';
+import type { DriveCheck } from '../../ports/drive-check.ts';
+import { DirectoryError } from '../../ports/immutable.ts';
+import { StoreError } from '../../ports/store.ts';
+import type { GuestDirectories } from '../in-guest/in-guest.ts';
+import type { Assignment, DriveMatch } from '../inventory/assignment.ts';
+import type { Drive, Holder, Inventory, Owner } from '../inventory/drive.ts';
+import { type Claims, claim } from '../known/ownership.ts';
 import { type Candidate, carrying, findCandidate, requireUsable, sameUuid } from './candidate.ts';
 import type { DeedPorts } from './deed-ports.ts';
 import { exposing } from './dependants.ts';
-import type { Drive, Holder, Inventory, Owner } from './drive.ts';
-import type { GuestDirectories } from './in-guest.ts';
 import type { InUse } from './in-use.ts';
 import { createLate, stillAtWork } from './late.ts';
 import { linkName, matchOf } from './links.ts';
 import { type AskedOptions, buildOptions, readOptions } from './mount-options.ts';
 import { nameIn } from './mount-point.ts';
 import { WrongSource } from './mounting.ts';
-import { type Claims, claim } from './ownership.ts';
 import type { Recover } from './recover.ts';
 
 export interface AssignPorts extends DeedPorts {
@@ -97,12 +98,17 @@ const explained = (error: unknown, where: string): unknown => {
       'The drive did not answer in time while it was being mounted. Check its cable and its power, then try again.';
     return new FelhomError('drive-not-answering', sentence, error);
   }
-  return new FelhomError(
-    'mount-failed',
-    `The file system could not be mounted. It may be damaged: have it checked on a computer that can repair it, or ask your operator. ${NOTHING}`,
-    error,
-  );
+  const isMount = error instanceof CommandError && error.reason === 'exit';
+  const sentence = isMount
+    ? 'The file system could not be mounted. It may be damaged: have it checked on a computer that can repair it, or ask your operator.'
+    : 'The server could not do all that connecting a drive takes. Try again in a minute, and ask your operator if it goes on.';
+  return new FelhomError('mount-failed', `${sentence} ${NOTHING}`, error);
 };
+
+/** udev, LVM and their like open a drive for a moment to see what is on it. */
+const PASSING: ReadonlySet<Holder['kind']> = new Set(['process', 'exclusive']);
+const PASSING_TRIES = 4;
+const PASSING_MS = 500;
 
 export const createAssign = (ports: AssignPorts) => {
   const { clock, journal, current, records, mounting, inTurn, audit, mountRoot, settings, recover } = ports;
@@ -132,10 +138,16 @@ export const createAssign = (ports: AssignPorts) => {
     return holders;
   };
 
+  /** Whoever only looks at the drive is waited for. */
   const requireFree = async (candidate: Candidate, vmid: number): Promise<void> => {
-    const [holder] = await othersOn(candidate, vmid);
-    if (holder === undefined) return;
-    throw new FelhomError('drive-in-use', `This drive is in use. ${holder.sentence} ${NOTHING}`);
+    for (let tries = 1; ; tries += 1) {
+      const holders = await othersOn(candidate, vmid);
+      const [holder] = holders;
+      if (holder === undefined) return;
+      if (tries === PASSING_TRIES || !holders.every(({ kind }) => PASSING.has(kind)))
+        throw new FelhomError('drive-in-use', `This drive is in use. ${holder.sentence} ${NOTHING}`);
+      await sleep(clock, PASSING_MS);
+    }
   };
 
   /** No guest may be able to put a link where drives are mounted. */

@@ -1,7 +1,7 @@
 /** What can be wrong with what is assigned, as problems: of each guest one of a kind, whichever of its drives it is about. */
 import type { ProblemCode } from '#shared/problems';
-import type { Problems } from '../health/problems.ts';
-import type { Assignment } from './assignment.ts';
+import type { Problems } from '../../health/problems.ts';
+import type { Assignment } from '../inventory/assignment.ts';
 import { nameOf } from './links.ts';
 
 const CODES = [

@@ -1,8 +1,8 @@
 /** Which file system a guest means, and whether it may be mounted for it. Pure: over an inventory of this moment. */
 import { FelhomError } from '#shared/errors';
-import type { Filesystem } from '../config.ts';
-import type { Drive, DriveFilesystem, Inventory } from './drive.ts';
-import { sentenceForGuests } from './role.ts';
+import type { Filesystem } from '../../config.ts';
+import type { Drive, DriveFilesystem, Inventory } from '../inventory/drive.ts';
+import { sentenceForGuests } from '../inventory/role.ts';
 
 export interface Candidate {
   drive: Drive;

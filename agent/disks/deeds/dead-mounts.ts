@@ -1,9 +1,9 @@
 /** Guests that still have mounts of drives that were pulled out: what is plugged in again does not show there until they restart. */
 import type { Clock } from '#shared/clock';
-import type { GuestOfProcess } from '../ports/guest-of-process.ts';
-import type { Sysfs } from '../ports/sysfs.ts';
+import type { GuestOfProcess } from '../../ports/guest-of-process.ts';
+import type { Sysfs } from '../../ports/sysfs.ts';
+import type { Current } from '../known/current.ts';
 import type { Wrong } from './assigned-wrong.ts';
-import type { Current } from './current.ts';
 import { isDead } from './mount-source.ts';
 
 export interface DeadMountPorts {

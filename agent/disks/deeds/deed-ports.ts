@@ -1,10 +1,10 @@
 /** What assign, eject and reconcile share: one deed at a time, and the same view of what is assigned. Types only. */
 import type { Clock } from '#shared/clock';
-import type { Journal } from '../ports/journal.ts';
-import type { InTurn } from '../turn.ts';
-import type { Current } from './current.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { InTurn } from '../../turn.ts';
+import type { Current } from '../known/current.ts';
+import type { Records, Who } from '../known/records.ts';
 import type { Mounting } from './mounting.ts';
-import type { Records, Who } from './records.ts';
 
 export interface DeedPorts {
   clock: Clock;

@@ -1,8 +1,8 @@
 /** What is done to drives for guests, one deed at a time: assign, eject, and keeping true what is assigned. */
-import { auditEntry } from '../audit.ts';
-import type { RunCommand } from '../ports/command.ts';
-import type { Store } from '../ports/store.ts';
-import { createTurn } from '../turn.ts';
+import { auditEntry } from '../../audit.ts';
+import type { RunCommand } from '../../ports/command.ts';
+import type { Store } from '../../ports/store.ts';
+import { createTurn } from '../../turn.ts';
 import { type AssignPorts, createAssign } from './assign.ts';
 import type { DeedPorts } from './deed-ports.ts';
 import { createEject, type EjectPorts } from './eject.ts';

@@ -1,16 +1,16 @@
 /** What would lose something if a drive were taken away: configurations that name its place, processes and mounts that use it. Pure. */
 import { posix } from 'node:path';
 import { decodeOctal, isWithin, type Mount } from '#shared/mountinfo';
-import { partsOf } from '../guests/config-lines.ts';
-import { sectionsOf } from '../guests/config-text.ts';
-import type { DeviceUser } from '../ports/drive-check.ts';
-import type { GuestConfigFile, ProxmoxFiles, StorageSection } from '../ports/proxmox-files.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Holder } from './drive.ts';
-import type { SeenMount } from './evidence.ts';
-import { GUEST_ROOT } from './guest-places.ts';
+import { partsOf } from '../../guests/config-lines.ts';
+import { sectionsOf } from '../../guests/config-text.ts';
+import type { DeviceUser } from '../../ports/drive-check.ts';
+import type { GuestConfigFile, ProxmoxFiles, StorageSection } from '../../ports/proxmox-files.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import { GUEST_ROOT } from '../in-guest/guest-places.ts';
+import type { Holder } from '../inventory/drive.ts';
+import type { SeenMount } from '../inventory/evidence.ts';
+import { plain } from '../inventory/plain.ts';
 import { deviceOf } from './mount-source.ts';
-import { plain } from './plain.ts';
 
 export interface Dependant {
   /** Null: the host itself. */

@@ -1,17 +1,17 @@
 /** One assignment kept true: mounted where it should be, from the drive it should be, on a directory that cannot be filled. */
 import { FelhomError } from '#shared/errors';
+import type { Assignment } from '../inventory/assignment.ts';
+import type { Drive, Inventory } from '../inventory/drive.ts';
+import { sentenceForGuests } from '../inventory/role.ts';
+import type { Current } from '../known/current.ts';
+import { type Claims, isSuspended } from '../known/ownership.ts';
 import { type Wrong, wrong } from './assigned-wrong.ts';
-import type { Assignment } from './assignment.ts';
 import { sameUuid } from './candidate.ts';
-import type { Current } from './current.ts';
 import type { DeedPorts } from './deed-ports.ts';
-import type { Drive, Inventory } from './drive.ts';
 import { linkName, matchOf, nameOf } from './links.ts';
 import { deviceOf, mountAt, type Seen, type Source, whyNotMounted } from './mount-source.ts';
 import { stateOf } from './mount-state.ts';
-import { type Claims, isSuspended } from './ownership.ts';
 import { createRetry } from './retry.ts';
-import { sentenceForGuests } from './role.ts';
 
 export interface FollowPorts extends Pick<DeedPorts, 'clock' | 'journal' | 'records' | 'mounting'> {
   current: Pick<Current, 'fresh' | 'inventory' | 'last' | 'changed'>;

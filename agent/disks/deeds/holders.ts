@@ -1,11 +1,11 @@
 /** Who the host's sources say has a drive in use. Pure; what a source does not tell counts as in use. */
 import { type Mount, mountOf } from '#shared/mountinfo';
-import type { DeviceUser } from '../ports/drive-check.ts';
-import { deviceFile } from '../ports/probe.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Holder } from './drive.ts';
-import type { Evidence, Known, SeenMount } from './evidence.ts';
-import { plain } from './plain.ts';
+import type { DeviceUser } from '../../ports/drive-check.ts';
+import { deviceFile } from '../../ports/probe.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { Holder } from '../inventory/drive.ts';
+import type { Evidence, Known, SeenMount } from '../inventory/evidence.ts';
+import { plain } from '../inventory/plain.ts';
 
 /** The drive and every other path to it, with all that they are called. */
 export interface Parts {

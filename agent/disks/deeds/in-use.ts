@@ -1,11 +1,11 @@
 /** Who has a drive in use at this moment, by every way there is to find out; what cannot be found out counts as in use. */
-import type { DriveCheck } from '../ports/drive-check.ts';
-import type { GuestOfProcess } from '../ports/guest-of-process.ts';
-import { deviceFile } from '../ports/probe.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Assignment } from './assignment.ts';
-import type { Drive, Holder } from './drive.ts';
-import type { Known, SeenMount } from './evidence.ts';
+import type { DriveCheck } from '../../ports/drive-check.ts';
+import type { GuestOfProcess } from '../../ports/guest-of-process.ts';
+import { deviceFile } from '../../ports/probe.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { Assignment } from '../inventory/assignment.ts';
+import type { Drive, Holder } from '../inventory/drive.ts';
+import type { Known, SeenMount } from '../inventory/evidence.ts';
 import { type HolderSources, holder, holdersFrom, mountsOn, notKnown, type Parts, partsOf } from './holders.ts';
 
 export interface InUsePorts {

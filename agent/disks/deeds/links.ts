@@ -1,10 +1,10 @@
 /** From an assignment to what its mounts are made of. Pure. */
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
-import type { MountSpec } from '../ports/drive-mounts.ts';
-import type { Assignment, DriveMatch } from './assignment.ts';
-import type { Drive } from './drive.ts';
-import type { Evidence } from './evidence.ts';
+import type { MountSpec } from '../../ports/drive-mounts.ts';
+import type { Assignment, DriveMatch } from '../inventory/assignment.ts';
+import type { Drive } from '../inventory/drive.ts';
+import type { Evidence } from '../inventory/evidence.ts';
 
 /** What our rule for udev compares with is what udev itself says: a drive has more names than these, by other ways of asking it. */
 export const matchOf = ({ name, identity }: Pick<Drive, 'name' | 'identity'>, udev: Evidence['udev'] | undefined): DriveMatch => {

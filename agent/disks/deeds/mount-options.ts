@@ -1,6 +1,6 @@
 /** Mount options: what a guest may ask for, and what the agent makes of it. Pure. */
 import { FelhomError } from '#shared/errors';
-import type { Filesystem } from '../config.ts';
+import type { Filesystem } from '../../config.ts';
 
 /** Asked for and granted. */
 export interface AskedOptions {

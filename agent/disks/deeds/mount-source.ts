@@ -1,8 +1,8 @@
 /** What a mount lies on, by what the kernel says of its devices. Pure; a file system is never touched for it. */
 import { posix } from 'node:path';
 import type { Mount } from '#shared/mountinfo';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Drive, DriveFilesystem } from './drive.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { Drive, DriveFilesystem } from '../inventory/drive.ts';
 
 /** A block device as mounts name it. */
 export interface MountedDevice {

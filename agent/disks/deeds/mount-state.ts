@@ -1,6 +1,6 @@
 /** How an assignment stands, by its two mounts and the kernel's devices alone: what is to be done about it. Pure. */
 import type { Mount } from '#shared/mountinfo';
-import type { MountSpec } from '../ports/drive-mounts.ts';
+import type { MountSpec } from '../../ports/drive-mounts.ts';
 import { deviceOf, isDead, mountAt, type Seen } from './mount-source.ts';
 
 export type MountState =

@@ -1,10 +1,10 @@
 /** What a guest's mounted file systems look like from where it is: where they show, and how full they are. Asked of what may hang. */
 import type { Clock } from '#shared/clock';
-import { type Collector, createCollector } from '../collector.ts';
-import type { Assignment } from './assignment.ts';
-import type { Evidence } from './evidence.ts';
+import { type Collector, createCollector } from '../../collector.ts';
+import type { Assignment } from '../inventory/assignment.ts';
+import type { Evidence } from '../inventory/evidence.ts';
+import type { MountedFacts } from '../view.ts';
 import { nameOf } from './links.ts';
-import type { MountedFacts } from './view.ts';
 
 export interface MountedPorts {
   clock: Clock;

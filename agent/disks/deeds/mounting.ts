@@ -1,11 +1,11 @@
 /** Brings an assigned file system to its two places and takes it away again; whatever was done before may be done twice. */
-import type { MappedRoot } from '../guests/idmap.ts';
-import type { RunCommand } from '../ports/command.ts';
-import type { DriveMounts, MountSpec } from '../ports/drive-mounts.ts';
-import type { MountDirectories } from '../ports/immutable.ts';
-import type { Sysfs } from '../ports/sysfs.ts';
-import type { Assignment } from './assignment.ts';
-import type { GuestDirectories } from './in-guest.ts';
+import type { MappedRoot } from '../../guests/idmap.ts';
+import type { RunCommand } from '../../ports/command.ts';
+import type { DriveMounts, MountSpec } from '../../ports/drive-mounts.ts';
+import type { MountDirectories } from '../../ports/immutable.ts';
+import type { Sysfs } from '../../ports/sysfs.ts';
+import type { GuestDirectories } from '../in-guest/in-guest.ts';
+import type { Assignment } from '../inventory/assignment.ts';
 import { specOf } from './links.ts';
 import { mountAt, type Seen, type Source, whyNotMounted } from './mount-source.ts';
 

@@ -1,14 +1,14 @@
 /** Keeps what is assigned true, and ends or undoes what a crash has left half done. */
-import type { Problems } from '../health/problems.ts';
-import type { GuestOfProcess } from '../ports/guest-of-process.ts';
-import type { Sysfs } from '../ports/sysfs.ts';
+import type { Problems } from '../../health/problems.ts';
+import type { GuestOfProcess } from '../../ports/guest-of-process.ts';
+import type { Sysfs } from '../../ports/sysfs.ts';
+import type { Assignment } from '../inventory/assignment.ts';
+import type { Current } from '../known/current.ts';
+import type { Claims } from '../known/ownership.ts';
 import { tellWrong, type Wrong } from './assigned-wrong.ts';
-import type { Assignment } from './assignment.ts';
-import type { Current } from './current.ts';
 import { createDeadMounts } from './dead-mounts.ts';
 import type { DeedPorts } from './deed-ports.ts';
 import { createFollow, driveOf, sourceOn } from './follow.ts';
-import type { Claims } from './ownership.ts';
 import type { Recover } from './recover.ts';
 
 export interface ReconcilePorts extends DeedPorts {

@@ -1,5 +1,5 @@
 /** Undoes what was begun: an assign that failed or was cut short, an eject that could not be ended. */
-import type { Assignment } from './assignment.ts';
+import type { Assignment } from '../inventory/assignment.ts';
 import type { DeedPorts } from './deed-ports.ts';
 import type { Source } from './mount-source.ts';
 

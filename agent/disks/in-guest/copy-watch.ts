@@ -1,6 +1,6 @@
 /** Tells of guests that see another guest's drives because they were made from it. */
-import type { NewProblem, Problems } from '../health/problems.ts';
-import type { Journal } from '../ports/journal.ts';
+import type { NewProblem, Problems } from '../../health/problems.ts';
+import type { Journal } from '../../ports/journal.ts';
 import type { Copy } from './guest-copies.ts';
 
 export interface CopyWatchPorts {

@@ -3,12 +3,12 @@
  * was made from. Nobody has given it those.
  */
 import { type Mount, parseMountinfo } from '#shared/mountinfo';
-import type { GuestConfigFiles } from '../ports/guest-config-file.ts';
-import type { GuestMounts } from '../ports/guest-mounts.ts';
-import type { Journal } from '../ports/journal.ts';
-import type { Proc } from '../ports/proc.ts';
-import type { GuestConfigFile } from '../ports/proxmox-files.ts';
-import { createTurn } from '../turn.ts';
+import type { GuestConfigFiles } from '../../ports/guest-config-file.ts';
+import type { GuestMounts } from '../../ports/guest-mounts.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { Proc } from '../../ports/proc.ts';
+import type { GuestConfigFile } from '../../ports/proxmox-files.ts';
+import { createTurn } from '../../turn.ts';
 import { lockIn, shownBy, withLine, withoutLine } from './guest-line.ts';
 import type { GuestPlaces } from './guest-places.ts';
 import { ownerOfShare, sharesIn } from './machine-line.ts';

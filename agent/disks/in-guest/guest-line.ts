@@ -1,5 +1,5 @@
 /** The one line of a container's configuration by which its drives show in it: whether it is there, putting it in, taking it out. Pure. */
-import { linesInForce, partsOf, settingOf } from '../guests/config-lines.ts';
+import { linesInForce, partsOf, settingOf } from '../../guests/config-lines.ts';
 import { GUEST_ROOT, type GuestPlaces } from './guest-places.ts';
 
 /**

@@ -1,13 +1,13 @@
 /** A container's side of its drives: the line that gives it their directory, and whether it sees what is mounted there. */
 import { type Mount, parseMountinfo } from '#shared/mountinfo';
-import type { GuestConfigFiles } from '../ports/guest-config-file.ts';
-import type { GuestMounts } from '../ports/guest-mounts.ts';
-import type { Journal } from '../ports/journal.ts';
-import type { Proc } from '../ports/proc.ts';
-import type { GuestConfigFile } from '../ports/proxmox-files.ts';
+import type { GuestConfigFiles } from '../../ports/guest-config-file.ts';
+import type { GuestMounts } from '../../ports/guest-mounts.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { Proc } from '../../ports/proc.ts';
+import type { GuestConfigFile } from '../../ports/proxmox-files.ts';
+import { mountAt } from '../deeds/mount-source.ts';
 import { inTheWay, isGiven, lockIn, withLine, withoutLine } from './guest-line.ts';
 import { GUEST_ROOT, type GuestPlaces } from './guest-places.ts';
-import { mountAt } from './mount-source.ts';
 
 export interface ContainerPorts {
   configs: Pick<GuestConfigFiles, 'changeContainer'>;

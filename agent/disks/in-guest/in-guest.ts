@@ -4,19 +4,19 @@
  */
 import { FelhomError } from '#shared/errors';
 import { type Mount, parseMountinfo } from '#shared/mountinfo';
-import { type MappedRoot, mappedRootOf } from '../guests/idmap.ts';
-import type { GuestConfigFiles } from '../ports/guest-config-file.ts';
-import type { GuestMounts } from '../ports/guest-mounts.ts';
-import type { Journal } from '../ports/journal.ts';
-import type { MachineShares } from '../ports/machine-share.ts';
-import type { Proc } from '../ports/proc.ts';
-import type { GuestConfigFile } from '../ports/proxmox-files.ts';
-import type { SharedDirectories } from '../ports/shared-directory.ts';
+import { type MappedRoot, mappedRootOf } from '../../guests/idmap.ts';
+import type { GuestConfigFiles } from '../../ports/guest-config-file.ts';
+import type { GuestMounts } from '../../ports/guest-mounts.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { MachineShares } from '../../ports/machine-share.ts';
+import type { Proc } from '../../ports/proc.ts';
+import type { GuestConfigFile } from '../../ports/proxmox-files.ts';
+import type { SharedDirectories } from '../../ports/shared-directory.ts';
+import { mountAt } from '../deeds/mount-source.ts';
 import { type Copy, createCopies } from './guest-copies.ts';
 import { GUEST_ROOT, guestPlaces } from './guest-places.ts';
 import { createContainerSide } from './in-container.ts';
 import { createMachineSide, machineOffer, missingInMachine } from './in-machine.ts';
-import { mountAt } from './mount-source.ts';
 
 export interface GuestDirectoryPorts {
   /** `disks.mount_root` */

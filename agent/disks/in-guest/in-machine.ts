@@ -3,9 +3,9 @@
  * From Proxmox's documentation (pve-docs, qm: "VirtioFS"); not tried on a server.
  */
 
-import type { Journal } from '../ports/journal.ts';
-import type { MachineShares } from '../ports/machine-share.ts';
-import type { GuestConfigFile } from '../ports/proxmox-files.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { MachineShares } from '../../ports/machine-share.ts';
+import type { GuestConfigFile } from '../../ports/proxmox-files.ts';
 import { GUEST_ROOT, type GuestPlaces } from './guest-places.ts';
 import { freeSlot, type Share, shareId, sharesIn } from './machine-line.ts';
 

@@ -1,5 +1,5 @@
 /** The line of a virtual machine's configuration that shares a directory with it. Pure. */
-import { partsOf, settingOf, settingsIn } from '../guests/config-lines.ts';
+import { partsOf, settingOf, settingsIn } from '../../guests/config-lines.ts';
 
 const KEY = /^virtiofs\d$/;
 /** qemu-server:src/PVE/QemuServer/Virtiofs.pm: virtiofs0 to virtiofs9. */

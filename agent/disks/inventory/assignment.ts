@@ -1,5 +1,5 @@
 /** A file system given to a guest: what the database keeps of it. Types only. */
-import type { Filesystem } from '../config.ts';
+import type { Filesystem } from '../../config.ts';
 
 /** What a drive must be, beside carrying the file system's UUID, before its file system is mounted again. */
 export interface DriveMatch {

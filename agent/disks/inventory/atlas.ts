@@ -1,6 +1,6 @@
 /** Which drives are behind a name, a mount or a path on the host, through every layer. Pure. */
 import { isWithin, type Mount, mountOf } from '#shared/mountinfo';
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { Assignment } from './assignment.ts';
 import type { Heard } from './heard.ts';
 import { isDriveDevice } from './kinds.ts';

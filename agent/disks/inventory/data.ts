@@ -1,5 +1,5 @@
 /** Whether a drive carries data: yes, until the whole of it has been read as zeros. Pure. */
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { Known, Probe, Signature } from './evidence.ts';
 import { isBootSector, signatureName } from './kinds.ts';
 import { plain } from './plain.ts';

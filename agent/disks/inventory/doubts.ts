@@ -1,5 +1,5 @@
 /** What keeps it from being certain that a drive is nobody's but a customer's, as far as the drive itself can tell. Pure. */
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { DriveRecord } from './drive.ts';
 import type { Probe, Signature } from './evidence.ts';
 import type { Found } from './found.ts';

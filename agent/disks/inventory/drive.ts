@@ -1,5 +1,5 @@
 /** A drive as the agent understands it. Types only. */
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 
 export type Role = 'system' | 'backup' | 'user-data';
 

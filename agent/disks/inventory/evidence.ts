@@ -1,17 +1,17 @@
 /** What the host's sources said of its drives, source by source. Types only: `gather.ts` collects, `inventory.ts` concludes. */
 import type { Mount } from '#shared/mountinfo';
-import type { HostConfig } from '../ports/host-config.ts';
-import type { PhysicalVolume } from '../ports/lvm.ts';
-import type { ProxmoxFiles } from '../ports/proxmox-files.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { UdevEntry } from '../ports/udev-db.ts';
-import type { ZfsPool } from '../ports/zpool.ts';
+import type { HostConfig } from '../../ports/host-config.ts';
+import type { PhysicalVolume } from '../../ports/lvm.ts';
+import type { ProxmoxFiles } from '../../ports/proxmox-files.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { UdevEntry } from '../../ports/udev-db.ts';
+import type { ZfsPool } from '../../ports/zpool.ts';
 
-export type { HostConfig } from '../ports/host-config.ts';
-export type { PhysicalVolume } from '../ports/lvm.ts';
-export type { GuestConfigFile, Mapping, ProxmoxFiles, StorageSection } from '../ports/proxmox-files.ts';
-export type { UdevEntry } from '../ports/udev-db.ts';
-export type { ZfsPool } from '../ports/zpool.ts';
+export type { HostConfig } from '../../ports/host-config.ts';
+export type { PhysicalVolume } from '../../ports/lvm.ts';
+export type { GuestConfigFile, Mapping, ProxmoxFiles, StorageSection } from '../../ports/proxmox-files.ts';
+export type { UdevEntry } from '../../ports/udev-db.ts';
+export type { ZfsPool } from '../../ports/zpool.ts';
 
 /** A source's whole answer, or why there is none. "Nothing there" is only ever an answer of a source that was asked and could tell. */
 export type Known<T> = { known: true; value: T } | { known: false; why: string };

@@ -1,7 +1,7 @@
 /** Which drives guests have, running or not, by any route that their configurations know. Pure. */
 import { decodeOctal } from '#shared/mountinfo';
-import { type ConfigSection, sectionsOf } from '../guests/config-text.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
+import { type ConfigSection, sectionsOf } from '../../guests/config-text.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { Atlas } from './atlas.ts';
 import type { GuestConfigFile, Mapping } from './evidence.ts';
 import { createFindings, type Findings, type FindingsBuilder } from './found.ts';

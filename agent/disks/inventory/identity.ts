@@ -1,5 +1,5 @@
 /** What a drive is and what is on it, from what the kernel, udev and its own signatures say. Pure. */
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { DriveFilesystem, Identity } from './drive.ts';
 import type { Probe, UdevEntry } from './evidence.ts';
 import { kindOf } from './kinds.ts';

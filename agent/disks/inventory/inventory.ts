@@ -1,5 +1,5 @@
 /** Every drive with its role and why, from what the sources told. Pure: the same evidence gives the same inventory. */
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { Assignment } from './assignment.ts';
 import { type Atlas, atlasOf } from './atlas.ts';
 import { type BlankState, dataOf } from './data.ts';

@@ -1,5 +1,5 @@
 /** Which block devices are drives, and what signatures on them mean. Pure. */
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 
 /** Whole drives by the kernel's names. A card's boot areas (`mmcblk0boot0`) and NVMe's hidden paths (`nvme0c0n1`) are none. */
 const DRIVE = /^(sd[a-z]+|nvme\d+n\d+|mmcblk\d+)$/;

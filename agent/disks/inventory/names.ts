@@ -1,6 +1,6 @@
 /** Which devices a name means: a path in /dev, a link of udev's, `UUID=…`, numbers. Pure. */
 import { posix } from 'node:path';
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { Assignment } from './assignment.ts';
 import type { Heard } from './heard.ts';
 import { contentsOf, partitionsOf } from './identity.ts';

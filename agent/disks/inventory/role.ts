@@ -18,7 +18,7 @@ const ORDER: readonly Origin[] = [
 
 const FREE: Found = {
   role: 'user-data',
-  sentence: 'Neither the host nor a guest has anything on it, and there are no backups on it.',
+  sentence: "It is for data of a guest's own: the host does not use it, and no backups are on it.",
   lasting: false,
   origin: 'none',
 };

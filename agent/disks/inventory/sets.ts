@@ -1,5 +1,5 @@
 /** Which drives belong together: two paths to one drive, and parts or copies of one content. Pure. */
-import type { KernelDevice } from '../ports/sysfs.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
 import type { Identity } from './drive.ts';
 import { addFound, type Found, isProtective } from './found.ts';
 import { isHardwareKey } from './identity.ts';

@@ -263,6 +263,7 @@ const boot = ({ heard, atlas, found }: World): void => {
 /** Every use by the host, and whoever holds a drive now. */
 export const usesOf = (heard: Heard, atlas: Atlas, ours: Ours): Findings => {
   const world: World = { heard, atlas, ours, found: createFindings() };
-  for (const step of [mounts, swaps, storages, datastores, declared, crypttab, boot, sets, layers, loops]) step(world);
+  // What it is for comes before where it is mounted: people read the first reason.
+  for (const step of [storages, datastores, mounts, swaps, declared, crypttab, boot, sets, layers, loops]) step(world);
   return world.found;
 };

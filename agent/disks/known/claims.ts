@@ -1,8 +1,8 @@
 /** Who asks for drives, from what was found at the newest look. */
-import type { AgentConfig } from '../config.ts';
-import { instanceOf } from '../guests/instance.ts';
+import type { AgentConfig } from '../../config.ts';
+import { instanceOf } from '../../guests/instance.ts';
+import type { Evidence } from '../inventory/evidence.ts';
 import type { Current } from './current.ts';
-import type { Evidence } from './evidence.ts';
 import type { Claims } from './ownership.ts';
 
 /** What cannot be told is left out. */

@@ -1,10 +1,10 @@
 /** The drives as they are now: one look at a time, kept for a few seconds, and answered in time whatever hangs. */
 import { type Clock, waitAtMost } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
-import type { Journal } from '../ports/journal.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Inventory } from './drive.ts';
-import type { Evidence } from './evidence.ts';
+import type { Journal } from '../../ports/journal.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { Inventory } from '../inventory/drive.ts';
+import type { Evidence } from '../inventory/evidence.ts';
 import type { Records } from './records.ts';
 
 /** What the devices themselves said, as against what is said about them. */

@@ -1,7 +1,7 @@
 /** Whose a drive is, and who may take one that is nobody's. Pure. */
 import { FelhomError } from '#shared/errors';
-import { isSameInstance } from '../guests/instance.ts';
-import type { Drive, Owner } from './drive.ts';
+import { isSameInstance } from '../../guests/instance.ts';
+import type { Drive, Owner } from '../inventory/drive.ts';
 
 export interface Claims {
   /** `disks.guests`; null: the enrolled guest, if there is only one. */

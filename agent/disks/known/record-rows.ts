@@ -1,7 +1,7 @@
 /** Records of drives and assignments as rows of the database, and back. Pure. */
-import type { Statement } from '../ports/store.ts';
-import type { Assignment, DriveMatch } from './assignment.ts';
-import type { DriveRecord, Owner } from './drive.ts';
+import type { Statement } from '../../ports/store.ts';
+import type { Assignment, DriveMatch } from '../inventory/assignment.ts';
+import type { DriveRecord, Owner } from '../inventory/drive.ts';
 
 export interface DriveRow {
   id: number;

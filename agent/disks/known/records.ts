@@ -1,11 +1,11 @@
 /** What the database keeps of drives, as every reader finds it: in memory, and durable before it is acted upon. */
 import type { Clock } from '#shared/clock';
-import { auditEntry } from '../audit.ts';
-import type { Statement, Store } from '../ports/store.ts';
-import { createTurn } from '../turn.ts';
-import type { Assignment } from './assignment.ts';
-import type { DriveRecord, Inventory, Owner } from './drive.ts';
-import { takenKey } from './identity.ts';
+import { auditEntry } from '../../audit.ts';
+import type { Statement, Store } from '../../ports/store.ts';
+import { createTurn } from '../../turn.ts';
+import type { Assignment } from '../inventory/assignment.ts';
+import type { DriveRecord, Inventory, Owner } from '../inventory/drive.ts';
+import { takenKey } from '../inventory/identity.ts';
 import {
   type AssignmentRow,
   assignmentOf,

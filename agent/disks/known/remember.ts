@@ -1,5 +1,5 @@
 /** What an inventory teaches about drives that the database does not know yet. Pure. */
-import type { Drive, DriveRecord, Inventory, Reason } from './drive.ts';
+import type { Drive, DriveRecord, Inventory, Reason } from '../inventory/drive.ts';
 
 /** A drive is seen at every look; that it was is written this often. */
 const SEEN_MS = 3_600_000;

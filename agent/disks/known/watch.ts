@@ -2,8 +2,8 @@
 import type { Clock } from '#shared/clock';
 import type { ProblemCode } from '#shared/problems';
 import type { Disk } from '#shared/wire/disks';
-import type { NewProblem, Problems } from '../health/problems.ts';
-import type { Inventory } from './drive.ts';
+import type { NewProblem, Problems } from '../../health/problems.ts';
+import type { Inventory } from '../inventory/drive.ts';
 
 export interface WatchPorts {
   clock: Clock;

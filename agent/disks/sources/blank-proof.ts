@@ -3,14 +3,14 @@
  * does. What was found holds until the kernel counts a write to the drive, or the drive is plugged in anew, or the host starts anew.
  */
 import type { Clock } from '#shared/clock';
-import type { ReadBlockCounters } from '../ports/block-counters.ts';
-import { type DriveCheck, DriveCheckError } from '../ports/drive-check.ts';
-import type { Journal } from '../ports/journal.ts';
-import { deviceFile } from '../ports/probe.ts';
-import type { Statement, Store } from '../ports/store.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { BlankState } from './data.ts';
-import type { Drive, Inventory } from './drive.ts';
+import type { ReadBlockCounters } from '../../ports/block-counters.ts';
+import { type DriveCheck, DriveCheckError } from '../../ports/drive-check.ts';
+import type { Journal } from '../../ports/journal.ts';
+import { deviceFile } from '../../ports/probe.ts';
+import type { Statement, Store } from '../../ports/store.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { BlankState } from '../inventory/data.ts';
+import type { Drive, Inventory } from '../inventory/drive.ts';
 
 export interface BlankProofPorts {
   clock: Clock;

@@ -1,16 +1,16 @@
 /** Asks every source of the host what it knows of drives. Each answers whole or is said to be missing; none holds up the others. */
 import type { Clock } from '#shared/clock';
-import { LateError } from '../collector.ts';
-import { createFreshReading } from '../fresh-reading.ts';
-import { NotUnderstood } from '../not-understood.ts';
-import { CommandError } from '../ports/command.ts';
-import type { HostFiles } from '../ports/host-config.ts';
-import type { Proc } from '../ports/proc.ts';
-import type { ProxmoxFilesPort } from '../ports/proxmox-files.ts';
-import type { Sysfs } from '../ports/sysfs.ts';
-import type { UdevDb } from '../ports/udev-db.ts';
-import type { Zpool } from '../ports/zpool.ts';
-import type { Evidence, Known } from './evidence.ts';
+import { LateError } from '../../collector.ts';
+import { createFreshReading } from '../../fresh-reading.ts';
+import { NotUnderstood } from '../../not-understood.ts';
+import { CommandError } from '../../ports/command.ts';
+import type { HostFiles } from '../../ports/host-config.ts';
+import type { Proc } from '../../ports/proc.ts';
+import type { ProxmoxFilesPort } from '../../ports/proxmox-files.ts';
+import type { Sysfs } from '../../ports/sysfs.ts';
+import type { UdevDb } from '../../ports/udev-db.ts';
+import type { Zpool } from '../../ports/zpool.ts';
+import type { Evidence, Known } from '../inventory/evidence.ts';
 import { parseBlockDrivers, parseFilesystems, parseMdstat, parseSwaps } from './kernel-text.ts';
 import { createPhysicalVolumes, type VolumePorts } from './physical-volumes.ts';
 import { type MountsProc, seenMounts } from './seen-mounts.ts';

@@ -1,7 +1,7 @@
 /** Text files of /proc that tell of drives. Pure; what does not read as it should throws NotUnderstood, never gives less. */
 import { decodeOctal } from '#shared/mountinfo';
-import { NotUnderstood } from '../not-understood.ts';
-import type { MdArray } from './evidence.ts';
+import { NotUnderstood } from '../../not-understood.ts';
+import type { MdArray } from '../inventory/evidence.ts';
 
 const linesOf = (text: string): string[] => text.split('\n').filter((line) => line.trim() !== '');
 

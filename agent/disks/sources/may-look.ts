@@ -2,9 +2,9 @@
  * Into which drives' file systems may be looked: those that would be a guest's to have if nothing were found there. What is the host's
  * needs no look, and what is given to a guest is not read by the host's kernel.
  */
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Inventory } from './drive.ts';
-import type { Evidence, Known, Look, Probe } from './evidence.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { Inventory } from '../inventory/drive.ts';
+import type { Evidence, Known, Look, Probe } from '../inventory/evidence.ts';
 import type { Gathered } from './gather.ts';
 
 export interface MayLookPorts {

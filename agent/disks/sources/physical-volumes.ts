@@ -1,8 +1,8 @@
 /** LVM's volumes without waking a drive: udev tells which devices carry one, and each is read once while it is plugged in and awake. */
-import type { Lvm, PhysicalVolume } from '../ports/lvm.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { UdevEntry } from '../ports/udev-db.ts';
-import { isDriveDevice } from './kinds.ts';
+import type { Lvm, PhysicalVolume } from '../../ports/lvm.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { UdevEntry } from '../../ports/udev-db.ts';
+import { isDriveDevice } from '../inventory/kinds.ts';
 
 export interface VolumePorts {
   lvm: Lvm;

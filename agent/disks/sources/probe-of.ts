@@ -1,8 +1,8 @@
 /** What the readings of a drive and of each of its partitions come to, and which file systems on it can be looked into. Pure. */
-import { deviceFile, type Probed } from '../ports/probe.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Known, Probe, SeenMount } from './evidence.ts';
-import { isBootSector, kindOf } from './kinds.ts';
+import { deviceFile, type Probed } from '../../ports/probe.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { Known, Probe, SeenMount } from '../inventory/evidence.ts';
+import { isBootSector, kindOf } from '../inventory/kinds.ts';
 
 /** @param read of the drive itself first, then of every partition */
 export const probeOf = (

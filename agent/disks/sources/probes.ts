@@ -3,12 +3,12 @@
  * A drive that sleeps is left asleep; one that hangs is told, and never waited for by the others.
  */
 import { type Clock, waitAtMost } from '#shared/clock';
-import type { ReadBlockCounters } from '../ports/block-counters.ts';
-import { CommandError } from '../ports/command.ts';
-import { type DriveCheck, DriveCheckError } from '../ports/drive-check.ts';
-import { deviceFile, type ProbeDevice } from '../ports/probe.ts';
-import type { KernelDevice } from '../ports/sysfs.ts';
-import type { Evidence, Known, Look, Probe, SeenMount } from './evidence.ts';
+import type { ReadBlockCounters } from '../../ports/block-counters.ts';
+import { CommandError } from '../../ports/command.ts';
+import { type DriveCheck, DriveCheckError } from '../../ports/drive-check.ts';
+import { deviceFile, type ProbeDevice } from '../../ports/probe.ts';
+import type { KernelDevice } from '../../ports/sysfs.ts';
+import type { Evidence, Known, Look, Probe, SeenMount } from '../inventory/evidence.ts';
 import { type Lookable, lookablesIn, probeOf, type Way, wayInto } from './probe-of.ts';
 import { createSlots } from './slots.ts';
 

@@ -1,8 +1,8 @@
 /** The mounts of every mount namespace of the host: also those that the agent's own does not have. */
 import { type Mount, parseMountinfo } from '#shared/mountinfo';
-import { NotUnderstood } from '../not-understood.ts';
-import type { Proc } from '../ports/proc.ts';
-import type { SeenMount } from './evidence.ts';
+import { NotUnderstood } from '../../not-understood.ts';
+import type { Proc } from '../../ports/proc.ts';
+import type { SeenMount } from '../inventory/evidence.ts';
 
 export type MountsProc = Pick<Proc, 'processes' | 'mountNamespaceOf' | 'rootOf' | 'mountinfoOf'>;
 

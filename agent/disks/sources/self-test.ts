@@ -1,15 +1,15 @@
 /** Whether the agent sees all that keeps drives safe. A sandbox that hides one of these makes checks succeed that should fail. */
 import type { Clock } from '#shared/clock';
 import { type Mount, mountOf, parseMountinfo } from '#shared/mountinfo';
-import { createFreshReading } from '../fresh-reading.ts';
-import { NotUnderstood } from '../not-understood.ts';
-import { CommandError, type RunCommand } from '../ports/command.ts';
-import type { Proc } from '../ports/proc.ts';
-import type { KernelDevice, Sysfs } from '../ports/sysfs.ts';
-import type { UdevDb } from '../ports/udev-db.ts';
-import type { Zpool } from '../ports/zpool.ts';
+import { createFreshReading } from '../../fresh-reading.ts';
+import { NotUnderstood } from '../../not-understood.ts';
+import { CommandError, type RunCommand } from '../../ports/command.ts';
+import type { Proc } from '../../ports/proc.ts';
+import type { KernelDevice, Sysfs } from '../../ports/sysfs.ts';
+import type { UdevDb } from '../../ports/udev-db.ts';
+import type { Zpool } from '../../ports/zpool.ts';
+import { isDriveDevice } from '../inventory/kinds.ts';
 import { parseBlockDrivers, parseMdstat, parseSwaps } from './kernel-text.ts';
-import { isDriveDevice } from './kinds.ts';
 import { hostMounts } from './seen-mounts.ts';
 
 export interface SelfTestPorts {

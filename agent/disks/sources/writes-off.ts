@@ -1,6 +1,6 @@
 /** Whether anything may be done to drives at all: only while the agent sees everything that keeps them safe. */
 import type { Clock } from '#shared/clock';
-import type { Problems } from '../health/problems.ts';
+import type { Problems } from '../../health/problems.ts';
 import type { SelfTest } from './self-test.ts';
 
 export interface WritesOffPorts {

@@ -1,6 +1,6 @@
 /** Run in a namespace or a sandbox of its own by evidence.test.ts: prints as JSON what the agent sees from there. */
-import { createGather } from '#agent/disks/gather';
-import { createSelfTest } from '#agent/disks/self-test';
+import { createGather } from '#agent/disks/sources/gather';
+import { createSelfTest } from '#agent/disks/sources/self-test';
 import { systemClock } from '#agent/ports/clock';
 import { runCommand } from '#agent/ports/command';
 import { createHostFiles } from '#agent/ports/host-config';

@@ -3,7 +3,7 @@
  * guest's drives what the agent does, with its own ports, and ends.
  */
 import { spawnSync } from 'node:child_process';
-import { createGuestDirectories } from '#agent/disks/in-guest';
+import { createGuestDirectories } from '#agent/disks/in-guest/in-guest';
 import { runCommand } from '#agent/ports/command';
 import type { MountSpec } from '#agent/ports/drive-mounts';
 import { createFileLock } from '#agent/ports/file-lock';

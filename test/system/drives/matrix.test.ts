@@ -4,12 +4,12 @@
  */
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { BlankState } from '#agent/disks/data';
-import type { Drive } from '#agent/disks/drive';
-import type { Evidence, Known, Look, Probe, SeenMount } from '#agent/disks/evidence';
-import { takenKey } from '#agent/disks/identity';
-import { type InventoryContext, inventoryOf } from '#agent/disks/inventory';
-import { lookablesIn, probeOf } from '#agent/disks/probe-of';
+import type { BlankState } from '#agent/disks/inventory/data';
+import type { Drive } from '#agent/disks/inventory/drive';
+import type { Evidence, Known, Look, Probe, SeenMount } from '#agent/disks/inventory/evidence';
+import { takenKey } from '#agent/disks/inventory/identity';
+import { type InventoryContext, inventoryOf } from '#agent/disks/inventory/inventory';
+import { lookablesIn, probeOf } from '#agent/disks/sources/probe-of';
 import { systemClock } from '#agent/ports/clock';
 import { runForOutcome } from '#agent/ports/command';
 import { createDriveCheck, type DriveCheck } from '#agent/ports/drive-check';

@@ -1,8 +1,8 @@
 /** The ports that touch drives, as the agent has them, on drives of a lab. */
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync } from 'node:fs';
-import { createProbes, type ProbePorts } from '#agent/disks/probes';
-import { seenMounts } from '#agent/disks/seen-mounts';
+import { createProbes, type ProbePorts } from '#agent/disks/sources/probes';
+import { seenMounts } from '#agent/disks/sources/seen-mounts';
 import { createBlockCounters } from '#agent/ports/block-counters';
 import { systemClock } from '#agent/ports/clock';
 import { runForOutcome } from '#agent/ports/command';

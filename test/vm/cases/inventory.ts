@@ -27,7 +27,7 @@ const DRIVES = [
     'Proxmox keeps guests\' disks on it (storage "local-lvm").',
     `${BY_ID}/wwn-${WWNS.lvm}`,
   ],
-  ['USB', SERIALS.usb, { transport: 'usb', role: 'user-data' }, 'Neither the host nor a guest has anything on it', USB],
+  ['USB', SERIALS.usb, { transport: 'usb', role: 'user-data' }, "It is for data of a guest's own", USB],
   ['virtio', SERIALS.system, { role: 'system' }, 'The host itself runs from it.', `${BY_ID}/virtio-${SERIALS.system}`],
 ] as const;
 

@@ -2,9 +2,9 @@
 import { Value } from 'typebox/value';
 import { describe, expect, test } from 'vitest';
 import { createDiskAdmin, type DiskAdminPorts } from '#agent/disks/admin';
-import type { Assignment } from '#agent/disks/assignment';
-import type { Drive, Inventory } from '#agent/disks/drive';
 import { listedDurableId } from '#agent/disks/durable-id';
+import type { Assignment } from '#agent/disks/inventory/assignment';
+import type { Drive, Inventory } from '#agent/disks/inventory/drive';
 import { FelhomError } from '#shared/errors';
 import { AdminDrives } from '#shared/wire/admin-disks';
 import { because, madeDrive, madeEvidence, madeFilesystem, madeInventory, madeRecord } from './made.ts';

@@ -1,9 +1,10 @@
 /** A host on which drives are mounted in memory only: what is done to it, in order, and what can go wrong. */
-import type { Assignment } from '#agent/disks/assignment';
-import type { Current } from '#agent/disks/current';
-import { createDeeds, type DeedsPorts } from '#agent/disks/deeds';
-import type { Drive, DriveRecord } from '#agent/disks/drive';
-import type { Evidence } from '#agent/disks/evidence';
+
+import { createDeeds, type DeedsPorts } from '#agent/disks/deeds/deeds';
+import type { Assignment } from '#agent/disks/inventory/assignment';
+import type { Drive, DriveRecord } from '#agent/disks/inventory/drive';
+import type { Evidence } from '#agent/disks/inventory/evidence';
+import type { Current } from '#agent/disks/known/current';
 import type { NewProblem } from '#agent/health/problems';
 import type { DeviceUser } from '#agent/ports/drive-check';
 import type { MountSpec } from '#agent/ports/drive-mounts';

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Drive } from '#agent/disks/drive';
 import { listedDurableId } from '#agent/disks/durable-id';
+import type { Drive } from '#agent/disks/inventory/drive';
 import { driveDurableId, isDurableId } from '#shared/durable-id';
 import { madeDrive, madeFilesystem } from './made.ts';
 

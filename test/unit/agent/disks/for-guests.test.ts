@@ -1,8 +1,8 @@
 /** What guests read of the reasons for a drive's role: nothing of other guests, of the host's files, or of a program's own words. */
 import { expect, test } from 'vitest';
-import { findCandidate } from '#agent/disks/candidate';
-import type { DriveRecord, Inventory } from '#agent/disks/drive';
-import { inventoryOf } from '#agent/disks/inventory';
+import { findCandidate } from '#agent/disks/deeds/candidate';
+import type { DriveRecord, Inventory } from '#agent/disks/inventory/drive';
+import { inventoryOf } from '#agent/disks/inventory/inventory';
 import { listingOf } from '#agent/disks/view';
 import { contextOf, evidenceOf, type HostSpec, host, uuidOf } from './host.ts';
 import { madeRecord } from './made.ts';

@@ -1,6 +1,6 @@
 /** A host with drives, told as a person would; from it everything that its sources would say, whole and true. */
 import { posix } from 'node:path';
-import type { Drive, Inventory } from '#agent/disks/drive';
+import type { Drive, Inventory } from '#agent/disks/inventory/drive';
 import type {
   Evidence,
   HostConfig,
@@ -11,8 +11,8 @@ import type {
   SeenMount,
   Signature,
   UdevEntry,
-} from '#agent/disks/evidence';
-import { type InventoryContext, inventoryOf } from '#agent/disks/inventory';
+} from '#agent/disks/inventory/evidence';
+import { type InventoryContext, inventoryOf } from '#agent/disks/inventory/inventory';
 import type { KernelDevice } from '#agent/ports/sysfs';
 import { madeDevice, madeEvidence } from './made.ts';
 

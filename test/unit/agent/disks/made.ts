@@ -1,6 +1,6 @@
 /** Drives, records and inventories as tests want them: ordinary but for what is said. */
-import type { Drive, DriveFilesystem, DriveRecord, Identity, Inventory, Reason } from '#agent/disks/drive';
-import type { Evidence } from '#agent/disks/evidence';
+import type { Drive, DriveFilesystem, DriveRecord, Identity, Inventory, Reason } from '#agent/disks/inventory/drive';
+import type { Evidence } from '#agent/disks/inventory/evidence';
 import type { KernelDevice } from '#agent/ports/sysfs';
 
 const GB = 1_000_000_000;

@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import type { DriveRecord, Inventory, Role } from '#agent/disks/drive';
-import type { Evidence } from '#agent/disks/evidence';
-import { type InventoryContext, inventoryOf } from '#agent/disks/inventory';
+import type { DriveRecord, Inventory, Role } from '#agent/disks/inventory/drive';
+import type { Evidence } from '#agent/disks/inventory/evidence';
+import { type InventoryContext, inventoryOf } from '#agent/disks/inventory/inventory';
 import { contextOf, type DriveSpec, evidenceOf, type HostSpec } from './host.ts';
 import { madeRecord } from './made.ts';
 

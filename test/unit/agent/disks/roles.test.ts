@@ -9,7 +9,7 @@ const UUID = uuidOf('sdb1');
 test('a drive with a file system that nobody has anything on is user-data', () => {
   const { role, why, drive } = look(host({ drives: [PHOTOS] }));
   expect(role('sdb')).toBe('user-data');
-  expect(why('sdb')).toBe('user-data: Neither the host nor a guest has anything on it, and there are no backups on it.');
+  expect(why('sdb')).toBe("user-data: It is for data of a guest's own: the host does not use it, and no backups are on it.");
   expect(drive('sdb').filesystems).toEqual([
     { device: 'sdb1', numbers: '8:17', sizeBytes: 100e9, fstype: 'ext4', uuid: UUID, label: '' },
   ]);

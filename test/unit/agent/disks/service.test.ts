@@ -1,8 +1,8 @@
 /** What a guest gets for asking: over a look at the drives that a test makes up, and deeds that only say that they were called. */
 import { Value } from 'typebox/value';
 import { describe, expect, test } from 'vitest';
-import type { Assignment } from '#agent/disks/assignment';
-import { createMounted } from '#agent/disks/mounted';
+import { createMounted } from '#agent/disks/deeds/mounted';
+import type { Assignment } from '#agent/disks/inventory/assignment';
 import { createDisks } from '#agent/disks/service';
 import { FelhomError } from '#shared/errors';
 import { assignDisk, Disks, ejectDisk, formatDisk } from '#shared/wire/disks';

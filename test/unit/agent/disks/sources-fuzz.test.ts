@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseBlockDrivers, parseFilesystems, parseMdstat, parseSwaps } from '#agent/disks/kernel-text';
+import { parseBlockDrivers, parseFilesystems, parseMdstat, parseSwaps } from '#agent/disks/sources/kernel-text';
 import { NotUnderstood, plainText } from '#agent/not-understood';
 import { bootPartitions } from '#agent/ports/boot-entry';
 import { parseBootUuids, parseCrypttab, parseFstab, parseMdadm } from '#agent/ports/config-text';

@@ -1,8 +1,8 @@
 /** What one guest sees of the drives, and above all what it does not. */
 import { Value } from 'typebox/value';
 import { describe, expect, test } from 'vitest';
-import type { Assignment } from '#agent/disks/assignment';
-import type { Drive, DriveFilesystem } from '#agent/disks/drive';
+import type { Assignment } from '#agent/disks/inventory/assignment';
+import type { Drive, DriveFilesystem } from '#agent/disks/inventory/drive';
 import { type ListingFacts, listingOf } from '#agent/disks/view';
 import { Disk } from '#shared/wire/disks';
 import { because, madeDrive, madeFilesystem, madeInventory, madeRecord } from './made.ts';

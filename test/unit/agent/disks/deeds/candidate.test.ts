@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { findCandidate, requireUsable } from '#agent/disks/candidate';
-import { UUID, userDrive } from './deeds-host.ts';
-import { because, madeFilesystem, madeInventory } from './made.ts';
+import { findCandidate, requireUsable } from '#agent/disks/deeds/candidate';
+import { UUID, userDrive } from '../deeds-host.ts';
+import { because, madeFilesystem, madeInventory } from '../made.ts';
 
 const find = (...drives: ReturnType<typeof userDrive>[]) => findCandidate(madeInventory({ drives }), UUID.toUpperCase(), 101);
 

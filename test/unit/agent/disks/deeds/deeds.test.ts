@@ -7,8 +7,8 @@ import { unitsOf } from '#agent/ports/mount-units';
 import { StoreError } from '#agent/ports/store';
 import { udevRules } from '#agent/ports/udev-rules';
 import { FelhomError } from '#shared/errors';
-import { deedsHost, INSTANCE, MOUNT_ROOT, UUID, userDrive } from './deeds-host.ts';
-import { madeEvidence, madeRecord } from './made.ts';
+import { deedsHost, INSTANCE, MOUNT_ROOT, UUID, userDrive } from '../deeds-host.ts';
+import { madeEvidence, madeRecord } from '../made.ts';
 
 const PHOTOS = `${MOUNT_ROOT}/photos`;
 const GUEST = `${MOUNT_ROOT}/.guests/101/photos`;
@@ -130,7 +130,7 @@ describe('assign', () => {
     ['it is not on record', { drives: [userDrive({ record: null })] }, {}, 'not-known'],
     ['the type is another', {}, { fstype: 'xfs' }, 'filesystem-not-supported'],
     ['drives are not changed', { writesOff: 'The agent cannot see it all.' }, {}, 'drive-writes-off'],
-    ['the uuid is none', {}, { uuid: '../by-label/x' }, 'invalid-request'],
+    ['the uuid is none', {}, { uuid: '../../by-label/x' }, 'invalid-request'],
     ['the uuid is too short', {}, { uuid: 'abc' }, 'invalid-request'],
     ['the option is another', {}, { options: 'suid' }, 'mount-option-refused'],
     ['the place is outside', {}, { where: '/mnt/felhom/../x' }, 'mount-point-refused'],
@@ -156,7 +156,7 @@ describe('assign', () => {
   test('a file system that the operator does not want mounted is refused', async () => {
     const host = deedsHost();
     host.ports.settings = () => ({ filesystems: ['xfs'] });
-    const { createDeeds } = await import('#agent/disks/deeds');
+    const { createDeeds } = await import('#agent/disks/deeds/deeds');
     expect(await codeOf(createDeeds(host.ports).assign(101, { uuid: UUID, where: PHOTOS, fstype: 'ext4' }))).toBe(
       'filesystem-not-supported',
     );

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { configured, exposing, given, isExpected, mountSentence, mountsOf, users } from '#agent/disks/dependants';
+import { configured, exposing, given, isExpected, mountSentence, mountsOf, users } from '#agent/disks/deeds/dependants';
 import type { ProxmoxFiles } from '#agent/ports/proxmox-files';
 import { parseMountinfo } from '#shared/mountinfo';
-import { madeDevice } from './made.ts';
+import { madeDevice } from '../made.ts';
 
 const PLACES = { vmid: 101, mountPoint: '/mnt/felhom/photos', guestPoint: '/mnt/felhom/.guests/101/photos' };
 

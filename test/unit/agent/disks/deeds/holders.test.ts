@@ -1,11 +1,11 @@
 /** Who has a drive in use, source by source; and that a source which gives no answer counts as one that says yes. */
 import { describe, expect, test } from 'vitest';
-import type { Holder } from '#agent/disks/drive';
-import type { SeenMount } from '#agent/disks/evidence';
-import { createInUse, type InUsePorts } from '#agent/disks/in-use';
+import { createInUse, type InUsePorts } from '#agent/disks/deeds/in-use';
+import type { Holder } from '#agent/disks/inventory/drive';
+import type { SeenMount } from '#agent/disks/inventory/evidence';
 import type { DeviceUser } from '#agent/ports/drive-check';
 import type { KernelDevice } from '#agent/ports/sysfs';
-import { madeDevice, madeDrive, madeEvidence } from './made.ts';
+import { madeDevice, madeDrive, madeEvidence } from '../made.ts';
 
 const PART = { name: 'sdb1', numbers: '8:17', sizeBytes: 10, startBytes: 0, holders: [] };
 const DRIVE = madeDevice({ partitions: [PART] });

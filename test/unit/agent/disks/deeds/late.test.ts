@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { createLate, stillAtWork } from '#agent/disks/late';
-import { createRetry } from '#agent/disks/retry';
-import { fakeClock } from '../fake-clock.ts';
+import { createLate, stillAtWork } from '#agent/disks/deeds/late';
+import { createRetry } from '#agent/disks/deeds/retry';
+import { fakeClock } from '../../fake-clock.ts';
 
 const late = () => stillAtWork('It takes long.');
 

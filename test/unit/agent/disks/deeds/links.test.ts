@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { linkName, matchOf, specOf } from '#agent/disks/links';
-import { madeDrive } from './made.ts';
+import { linkName, matchOf, specOf } from '#agent/disks/deeds/links';
+import { madeDrive } from '../made.ts';
 
 const UUID = '0b5f7c2e-8b1d-4f0e-9f0a-2c1d3e4f5a6b';
 const MATCH = { serial: 'S1', wwn: '0x5', sizeBytes: 512 };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { buildOptions, readOptions } from '#agent/disks/mount-options';
+import { buildOptions, readOptions } from '#agent/disks/deeds/mount-options';
 import type { FelhomError } from '#shared/errors';
 
 const ROOT = { uid: 100_000, gid: 100_000 };

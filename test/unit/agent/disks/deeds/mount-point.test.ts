@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { nameIn } from '#agent/disks/mount-point';
+import { nameIn } from '#agent/disks/deeds/mount-point';
 
 test.each(['photos', 'a', '0', 'my-photos_2', 'a'.repeat(32)])('%s is a name', (name) => {
   expect(nameIn('/mnt/felhom', `/mnt/felhom/${name}`)).toBe(name);

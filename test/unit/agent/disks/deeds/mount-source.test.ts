@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { deviceOf, isDead, type Seen, whyNotMounted } from '#agent/disks/mount-source';
-import { stateOf } from '#agent/disks/mount-state';
+import { deviceOf, isDead, type Seen, whyNotMounted } from '#agent/disks/deeds/mount-source';
+import { stateOf } from '#agent/disks/deeds/mount-state';
 import type { MountSpec } from '#agent/ports/drive-mounts';
 import { type Mount, parseMountinfo } from '#shared/mountinfo';
-import { kernelDevice } from '../fake-host.ts';
+import { kernelDevice } from '../../fake-host.ts';
 
 const SDB = kernelDevice({
   name: 'sdb',

@@ -1,8 +1,8 @@
 /** What keeps an assignment true, on a host in memory: what real devices cannot show quickly. These are in test/system/drives. */
 import { expect, test } from 'vitest';
 import { FelhomError } from '#shared/errors';
-import { deedsHost, MOUNT_ROOT, userDrive } from './deeds-host.ts';
-import { because, madeEvidence } from './made.ts';
+import { deedsHost, MOUNT_ROOT, userDrive } from '../deeds-host.ts';
+import { because, madeEvidence } from '../made.ts';
 
 const PHOTOS = `${MOUNT_ROOT}/photos`;
 const GUEST = `${MOUNT_ROOT}/.guests/101/photos`;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { createCopyWatch } from '#agent/disks/copy-watch';
-import type { Copy } from '#agent/disks/guest-copies';
+import { createCopyWatch } from '#agent/disks/in-guest/copy-watch';
+import type { Copy } from '#agent/disks/in-guest/guest-copies';
 import type { Problem } from '#agent/health/problems';
 
 const setup = (guard: () => Promise<Copy[]>) => {

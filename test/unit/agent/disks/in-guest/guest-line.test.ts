@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { inTheWay, isGiven, lineFor, lockIn, shownBy, withLine, withoutLine } from '#agent/disks/guest-line';
-import { guestPlaces } from '#agent/disks/guest-places';
+import { inTheWay, isGiven, lineFor, lockIn, shownBy, withLine, withoutLine } from '#agent/disks/in-guest/guest-line';
+import { guestPlaces } from '#agent/disks/in-guest/guest-places';
 
 const places = guestPlaces('/mnt/felhom');
 const LINE = 'lxc.mount.entry: /mnt/felhom/.guests/101 mnt/felhom none rbind,ro,rslave,create=dir,optional 0 0';

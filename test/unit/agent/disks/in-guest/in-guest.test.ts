@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createGuestDirectories } from '#agent/disks/in-guest';
+import { createGuestDirectories } from '#agent/disks/in-guest/in-guest';
 import type { GuestConfigFile } from '#agent/ports/proxmox-files';
 import { parseMountinfo } from '#shared/mountinfo';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { freeSlot, ownerOfShare, shareId, sharesIn } from '#agent/disks/machine-line';
+import { freeSlot, ownerOfShare, shareId, sharesIn } from '#agent/disks/in-guest/machine-line';
 
 test('what a virtual machine shares, with the key given or left out', () => {
   const text =

@@ -1,8 +1,8 @@
 /** Whether a drive carries data, and in which words that is said (hazard 17; T27, T28). */
 import { describe, expect, test } from 'vitest';
-import { type BlankState, bytesText, dataOf } from '#agent/disks/data';
-import type { Known, Probe } from '#agent/disks/evidence';
-import { madeDevice } from './made.ts';
+import { type BlankState, bytesText, dataOf } from '#agent/disks/inventory/data';
+import type { Known, Probe } from '#agent/disks/inventory/evidence';
+import { madeDevice } from '../made.ts';
 
 const probe = (facts: Partial<Probe> = {}): Known<Probe> => ({
   known: true,

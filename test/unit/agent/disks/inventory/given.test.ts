@@ -1,6 +1,6 @@
 /** Drives that guests have, by every route that a configuration knows, with the guest stopped (hazard 5, T6). */
 import { describe, expect, test } from 'vitest';
-import { type DriveSpec, type HostSpec, host, look, uuidOf } from './host.ts';
+import { type DriveSpec, type HostSpec, host, look, uuidOf } from '../host.ts';
 
 /** A drive at SATA, one at an NVMe slot, one at USB. */
 const SATA: DriveSpec = {

@@ -1,9 +1,9 @@
 /** What a drive is known by, from whichever source has it. */
 import { describe, expect, test } from 'vitest';
-import type { UdevEntry } from '#agent/disks/evidence';
-import { identityOf, mdId } from '#agent/disks/identity';
+import type { UdevEntry } from '#agent/disks/inventory/evidence';
+import { identityOf, mdId } from '#agent/disks/inventory/identity';
 import type { KernelDevice } from '#agent/ports/sysfs';
-import { madeDevice } from './made.ts';
+import { madeDevice } from '../made.ts';
 
 const identity = (device: Partial<KernelDevice>, properties: Record<string, string>, sets: string[] = []) => {
   const udev = new Map<string, UdevEntry>([['sdb', { properties, links: [] }]]);

@@ -1,8 +1,8 @@
 /** What devices call themselves reaches pages, terminals and logs: nothing of it may be misread there (hazard 16, T26). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { folded, plain } from '#agent/disks/plain';
-import { host, look } from './host.ts';
+import { folded, plain } from '#agent/disks/inventory/plain';
+import { host, look } from '../host.ts';
 
 const BAD = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u;
 

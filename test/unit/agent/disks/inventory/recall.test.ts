@@ -1,8 +1,8 @@
 /** What was known of drives before: remembered roles, replugging, other enclosures, copies; and what root orders (hazards 3, 36; T4). */
 import { describe, expect, test } from 'vitest';
-import type { DriveRecord } from '#agent/disks/drive';
-import { type DriveSpec, host, look, uuidOf } from './host.ts';
-import { madeRecord } from './made.ts';
+import type { DriveRecord } from '#agent/disks/inventory/drive';
+import { type DriveSpec, host, look, uuidOf } from '../host.ts';
+import { madeRecord } from '../made.ts';
 
 const HARDWARE = `serial:drive/s-sdb/${500e9}`;
 const CONTENT = `fs:${uuidOf('sdb1')}`;

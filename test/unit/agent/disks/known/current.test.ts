@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { createCurrent, type Look, type Probed } from '#agent/disks/current';
-import type { DriveRecord, Inventory } from '#agent/disks/drive';
-import type { Evidence } from '#agent/disks/evidence';
+import type { DriveRecord, Inventory } from '#agent/disks/inventory/drive';
+import type { Evidence } from '#agent/disks/inventory/evidence';
+import { createCurrent, type Look, type Probed } from '#agent/disks/known/current';
 import { FelhomError } from '#shared/errors';
-import { fakeClock, settle } from '../fake-clock.ts';
-import { NEVER } from '../fake-host.ts';
-import { madeDevice, madeDrive, madeEvidence, madeInventory, madeRecord } from './made.ts';
+import { fakeClock, settle } from '../../fake-clock.ts';
+import { NEVER } from '../../fake-host.ts';
+import { madeDevice, madeDrive, madeEvidence, madeInventory, madeRecord } from '../made.ts';
 
 type Gate = { open: () => void; opened: Promise<void> };
 const gate = (): Gate => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { type Claims, claim, isSuspended, mayTake, standingOf } from '#agent/disks/ownership';
+import { type Claims, claim, isSuspended, mayTake, standingOf } from '#agent/disks/known/ownership';
 import { FelhomError } from '#shared/errors';
-import { madeRecord } from './made.ts';
+import { madeRecord } from '../made.ts';
 
 const claims = (facts: Partial<Claims> = {}): Claims => ({
   guests: null,

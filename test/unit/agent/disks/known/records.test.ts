@@ -3,12 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Assignment } from '#agent/disks/assignment';
-import type { Drive, DriveRecord } from '#agent/disks/drive';
-import { loadRecords, type Records } from '#agent/disks/records';
+import type { Assignment } from '#agent/disks/inventory/assignment';
+import type { Drive, DriveRecord } from '#agent/disks/inventory/drive';
+import { loadRecords, type Records } from '#agent/disks/known/records';
 import { openStore, type Statement, type Store } from '#agent/ports/store';
-import { fakeClock } from '../fake-clock.ts';
-import { because, madeDrive, madeInventory } from './made.ts';
+import { fakeClock } from '../../fake-clock.ts';
+import { because, madeDrive, madeInventory } from '../made.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Inventory } from '#agent/disks/drive';
-import { createWatch } from '#agent/disks/watch';
+import type { Inventory } from '#agent/disks/inventory/drive';
+import { createWatch } from '#agent/disks/known/watch';
 import type { NewProblem } from '#agent/health/problems';
 import type { Disk } from '#shared/wire/disks';
-import { fakeClock } from '../fake-clock.ts';
-import { madeDrive, madeInventory } from './made.ts';
+import { fakeClock } from '../../fake-clock.ts';
+import { madeDrive, madeInventory } from '../made.ts';
 
 let open: Map<string, NewProblem>;
 let changed: number[];

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type BlankProofPorts, createBlankProofs } from '#agent/disks/blank-proof';
-import type { Drive } from '#agent/disks/drive';
+import type { Drive } from '#agent/disks/inventory/drive';
+import { type BlankProofPorts, createBlankProofs } from '#agent/disks/sources/blank-proof';
 import { DriveCheckError, type ReadWhole, type Zeros } from '#agent/ports/drive-check';
 import { openStore, type Store } from '#agent/ports/store';
-import { fakeClock, settle } from '../fake-clock.ts';
-import { because, madeDevice, madeDrive, madeInventory } from './made.ts';
+import { fakeClock, settle } from '../../fake-clock.ts';
+import { because, madeDevice, madeDrive, madeInventory } from '../made.ts';
 
 const MIB = 1024 ** 2;
 const SIZE = 100 * MIB;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createGather, type Gathered, type GatherPorts } from '#agent/disks/gather';
+import { createGather, type Gathered, type GatherPorts } from '#agent/disks/sources/gather';
 import { systemClock } from '#agent/ports/clock';
 import { CommandError, commandsFrom, type RunCommand } from '#agent/ports/command';
 import { createHostFiles } from '#agent/ports/host-config';
@@ -10,9 +10,9 @@ import { createLvm } from '#agent/ports/lvm';
 import { createProxmoxFiles } from '#agent/ports/proxmox-files';
 import { createUdevDb } from '#agent/ports/udev-db';
 import { createZpool } from '#agent/ports/zpool';
-import { fakeClock } from '../fake-clock.ts';
-import { fakeProc, fakeSysfs, NEVER } from '../fake-host.ts';
-import { makeTree, type Tree } from '../ports/tree.ts';
+import { fakeClock } from '../../fake-clock.ts';
+import { fakeProc, fakeSysfs, NEVER } from '../../fake-host.ts';
+import { makeTree, type Tree } from '../../ports/tree.ts';
 
 const PVE: Tree = {
   '.version': '{}',

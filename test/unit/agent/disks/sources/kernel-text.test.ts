@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseBlockDrivers, parseFilesystems, parseMdstat, parseSwaps } from '#agent/disks/kernel-text';
+import { parseBlockDrivers, parseFilesystems, parseMdstat, parseSwaps } from '#agent/disks/sources/kernel-text';
 import { createProc } from '#agent/ports/proc';
 
 const SWAPS = `Filename				Type		Size		Used		Priority

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { createPhysicalVolumes } from '#agent/disks/physical-volumes';
+import { createPhysicalVolumes } from '#agent/disks/sources/physical-volumes';
 import type { PhysicalVolume } from '#agent/ports/lvm';
 import type { KernelDevice } from '#agent/ports/sysfs';
 import type { UdevEntry } from '#agent/ports/udev-db';
-import { kernelDevice } from '../fake-host.ts';
+import { kernelDevice } from '../../fake-host.ts';
 
 const part = (name: string) => ({ name, numbers: name, sizeBytes: 1, startBytes: 1, holders: [] });
 const SDA = kernelDevice({ name: 'sda', partitions: [part('sda3')] });

@@ -1,13 +1,13 @@
 /** When drives are read and looked into, and when not; what hangs or sleeps. */
 import { describe, expect, test } from 'vitest';
-import type { Evidence, Known, SeenMount } from '#agent/disks/evidence';
-import { createProbes, type ProbePorts } from '#agent/disks/probes';
+import type { Evidence, Known, SeenMount } from '#agent/disks/inventory/evidence';
+import { createProbes, type ProbePorts } from '#agent/disks/sources/probes';
 import { CommandError } from '#agent/ports/command';
 import { DriveCheckError } from '#agent/ports/drive-check';
 import type { Probed } from '#agent/ports/probe';
 import type { KernelDevice } from '#agent/ports/sysfs';
-import { fakeClock, settle } from '../fake-clock.ts';
-import { madeDevice } from './made.ts';
+import { fakeClock, settle } from '../../fake-clock.ts';
+import { madeDevice } from '../made.ts';
 
 const EXT4: Probed = {
   signatures: [{ type: 'ext4', offset: 1080, uuid: 'u1', label: '' }],

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type MountsProc, seenMounts } from '#agent/disks/seen-mounts';
+import { type MountsProc, seenMounts } from '#agent/disks/sources/seen-mounts';
 import { createProc } from '#agent/ports/proc';
 
 const failure = (code: string) => Object.assign(new Error(code), { code });
@@ -99,7 +99,7 @@ test.each<[string, Partial<MountsProc>]>([
 });
 
 test('a recorded line of a btrfs, whose numbers are its own', async () => {
-  const recorded = readFileSync(join(import.meta.dirname, '../../../fixtures/drives/mountinfo-btrfs.txt'), 'utf8');
+  const recorded = readFileSync(join(import.meta.dirname, '../../../../fixtures/drives/mountinfo-btrfs.txt'), 'utf8');
   const seen = await seenMounts(host({ 1: HOST, 40: { namespace: 'b', mounts: recorded } }));
   expect(seen.at(-1)).toMatchObject({ pid: 40, host: false, mount: { device: '0:39', fstype: 'btrfs', source: '/dev/loop0' } });
 });

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { createSelfTest, type SelfTestPorts } from '#agent/disks/self-test';
+import { createSelfTest, type SelfTestPorts } from '#agent/disks/sources/self-test';
 import { systemClock } from '#agent/ports/clock';
 import { CommandError } from '#agent/ports/command';
-import { fakeClock } from '../fake-clock.ts';
-import { fakeProc, fakeSysfs, kernelDevice, NEVER } from '../fake-host.ts';
+import { fakeClock } from '../../fake-clock.ts';
+import { fakeProc, fakeSysfs, kernelDevice, NEVER } from '../../fake-host.ts';
 
 const SDA2 = { name: 'sda2', numbers: '8:2', sizeBytes: 1, startBytes: 1, holders: [] };
 const DEVICES = [

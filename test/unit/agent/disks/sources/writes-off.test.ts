@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { createWritesOff } from '#agent/disks/writes-off';
+import { createWritesOff } from '#agent/disks/sources/writes-off';
 import type { NewProblem } from '#agent/health/problems';
-import { fakeClock } from '../fake-clock.ts';
+import { fakeClock } from '../../fake-clock.ts';
 
 const setup = () => {
   const { clock, advance } = fakeClock();
