@@ -142,7 +142,17 @@ export const composeDriveEvidence = (parts: EvidenceParts): DriveEvidence => {
   });
 
   const current = createCurrent({
-    ...{ clock, journal, records, drivesOf, probes, conclude },
+    ...{ clock, journal, records, drivesOf, conclude },
+    probes: {
+      read: async (devices, known) => {
+        const read = await probes.read(devices, known);
+        return { ...read, notAnswering: new Set([...read.notAnswering, ...smart.notAnswering()]) };
+      },
+      again: async (device) => {
+        smart.woken(device.name);
+        await probes.again(device);
+      },
+    },
     gather: async () => {
       const gathered = await ask();
       looks.gathered(gathered);

@@ -61,6 +61,8 @@ interface Seen {
   nextAt: number;
 }
 
+type Rest = 'awake' | 'asleep' | 'unsure';
+
 interface Subject {
   /** What it is: another plugging in or another set of partitions is another subject. */
   print: string;
@@ -70,6 +72,8 @@ interface Subject {
   written: number | null;
   hung: boolean;
   nextAt: number;
+  /** As it was when that last mattered. */
+  rest: Rest;
   /** By the device that carries the file system. */
   looks: Map<string, Seen>;
   job: { startedAt: number; probing: boolean; done: Promise<void> } | null;
@@ -118,8 +122,6 @@ const within = async <T, L>(clock: Clock, ms: number, work: Promise<T>, late: L)
   return result;
 };
 
-type Rest = 'awake' | 'asleep' | 'unsure';
-
 export const createProbes = (ports: ProbePorts): Probes => {
   const { clock, device: port, counters, check, isAsleep, mounts, mayLook, settleMs = SETTLE_MS } = ports;
   const subjects = new Map<string, Subject>();
@@ -137,6 +139,7 @@ export const createProbes = (ports: ProbePorts): Probes => {
       written: null,
       hung: false,
       nextAt: Number.NEGATIVE_INFINITY,
+      rest: 'awake',
       looks: new Map(),
       job: null,
     };
@@ -255,17 +258,18 @@ export const createProbes = (ports: ProbePorts): Probes => {
     return asleep === null ? 'unsure' : asleep ? 'asleep' : 'awake';
   };
 
+  /** It is only asked whether it sleeps when there is something to read: each question may put its falling asleep off. */
   const attend = async (device: KernelDevice, subject: Subject, udev: Evidence['udev'], seen: Known<readonly SeenMount[]>) => {
-    const rest = await restOf(device);
-    if (rest === 'awake' && subject.job === null) {
-      const probing = isDue(device, subject, seen);
-      if (probing || toLookInto(device, subject, udev).length > 0) void start(device, subject, udev, probing);
+    const probing = subject.job === null && isDue(device, subject, seen);
+    if (probing || (subject.job === null && toLookInto(device, subject, udev).length > 0)) {
+      subject.rest = await restOf(device);
+      if (subject.rest === 'awake' && subject.job === null) void start(device, subject, udev, probing);
     }
     if (subject.job !== null) {
       const left = subject.job.startedAt + WAIT_MS - clock.monotonic();
       if (left > 0) await within(clock, left, subject.job.done, undefined);
     }
-    return rest;
+    return device.suspended ? 'asleep' : subject.rest;
   };
 
   const probeNow = ({ probe: known, job, hung }: Subject, rest: Rest): Known<Probe> => {

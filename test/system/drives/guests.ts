@@ -43,7 +43,7 @@ snaptime: 1795302115
  */
 const shareMounts = (directory: string): void => {
   for (const how of [['--bind', directory], ['--make-private'], ['--make-shared']])
-    execFileSync('mount', [...how, directory], { stdio: 'pipe' });
+    execFileSync('/usr/bin/mount', [...how, directory], { stdio: 'pipe' });
 };
 
 export const makeGuests = (lab: Lab): Guests => {

@@ -2,7 +2,7 @@
 
 import { createDeeds, type DeedsPorts } from '#agent/disks/deeds/deeds';
 import type { Assignment } from '#agent/disks/inventory/assignment';
-import type { Drive, DriveRecord } from '#agent/disks/inventory/drive';
+import type { Drive, DriveRecord, Holder } from '#agent/disks/inventory/drive';
 import type { Evidence } from '#agent/disks/inventory/evidence';
 import type { Current } from '#agent/disks/known/current';
 import type { NewProblem } from '#agent/health/problems';
@@ -46,6 +46,8 @@ export interface HostState {
   exclusive: ('free' | 'busy')[];
   /** By name of a call: what it throws, once. */
   failures: Map<string, Error>;
+  /** Who has the drive in use, look by look; then nobody. */
+  holders: Holder[][];
   writesOff: string;
   owner: { uid: number; gid: number };
 }
@@ -71,6 +73,7 @@ export const deedsHost = (change: Partial<HostState> = {}) => {
     ]),
     exclusive: [],
     failures: new Map(),
+    holders: [],
     writesOff: '',
     owner: { uid: 0, gid: 0 },
     ...change,
@@ -150,7 +153,7 @@ export const deedsHost = (change: Partial<HostState> = {}) => {
     settings: () => ({ filesystems: ['ext4', 'xfs', 'btrfs', 'exfat'] }),
     writesOff: () => state.writesOff,
     claims: () => ({ guests: null, enrolled: [101], instances: state.instances }),
-    inUse: { holders: async () => [] },
+    inUse: { holders: async () => state.holders.shift() ?? [] },
     check: {
       exclusive: async () => state.exclusive.shift() ?? 'free',
       users: async () => state.users,

@@ -79,6 +79,19 @@ describe('assign', () => {
     expect(await codeOf(host.assign())).toBe('done');
   });
 
+  const passing = { kind: 'process' as const, sentence: 'Process 7 (pvscan) has /dev/sdb open.', vmid: null, pid: 7 };
+  test.each([
+    ['who only looks at it is waited for', [[passing], [{ ...passing, kind: 'exclusive' as const }]], 'done'],
+    ['who stays is named', Array.from({ length: 4 }, () => [passing]), 'drive-in-use'],
+    ['a mount is not waited for', [[{ ...passing, kind: 'mount' as const }]], 'drive-in-use'],
+  ])('%s', async (_what, holders, code) => {
+    const host = deedsHost({ holders });
+    const deed = codeOf(host.assign());
+    await host.advance(2_000);
+    expect(await deed).toBe(code);
+    expect(holders).toEqual([]);
+  });
+
   test('an owner of before stays the owner when an assign is undone', async () => {
     const owner = { vmid: 101, instance: INSTANCE, since: 5 };
     const drive = userDrive({ record: madeRecord({ owner }) });
