@@ -262,6 +262,10 @@ export const createAssign = (ports: AssignPorts) => {
           throw explained(error, wanted.mountPoint);
         })
         .finally(current.changed);
-    return late(JSON.stringify([vmid, wanted]), act, () => stillAtWork('The drive takes long to answer.'));
+    const { mountPoint, uuid } = wanted;
+    /** What was connected may have been ejected since. */
+    const isIn = (): boolean =>
+      records.assignments().some((one) => one.mountPoint === mountPoint && one.vmid === vmid && sameUuid(one.uuid, uuid));
+    return late(JSON.stringify([vmid, wanted]), act, () => stillAtWork('The drive takes long to answer.'), isIn);
   };
 };

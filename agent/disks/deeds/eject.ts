@@ -262,8 +262,9 @@ export const createEject = (ports: EjectPorts) => {
   /** @param who `root`: also for a guest that is no more */
   return async (vmid: number, { where }: EjectDisk, who: Who = `guest ${vmid}`): Promise<Ejected> => {
     const act = () => inTurn(() => perform(vmid, where, who)).finally(current.changed);
-    return late(JSON.stringify([vmid, where, who]), act, () =>
-      stillAtWork(`What was written is still on its way to the drive. ${STILL}`),
-    );
+    /** What was ejected may have been connected again since. */
+    const isOut = (): boolean => !records.assignments().some((one) => one.mountPoint === where && one.vmid === vmid);
+    const pending = () => stillAtWork(`What was written is still on its way to the drive. ${STILL}`);
+    return late(JSON.stringify([vmid, where, who]), act, pending, isOut);
   };
 };

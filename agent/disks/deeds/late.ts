@@ -10,29 +10,37 @@ const KEEP_MS = 15 * 60_000;
 interface Running<T> {
   promise: Promise<T>;
   endedAt: number | null;
+  succeeded: boolean;
 }
 
-/** @returns a function that starts a deed under its key, or joins it; rejects with `late()` while it has not ended in time */
+/**
+ * @returns a function that starts a deed under its key, or joins it; rejects with `late()` while it has not ended in time. `holds`
+ * says whether what was done is still so: another deed may have changed it since, and then it is done anew.
+ */
 export const createLate = <T>(clock: Clock) => {
   const deeds = new Map<string, Running<T>>();
 
   const begin = (key: string, act: () => Promise<T>): Running<T> => {
-    const running: Running<T> = { promise: act(), endedAt: null };
+    const running: Running<T> = { promise: act(), endedAt: null, succeeded: false };
     const ended = () => {
       running.endedAt = clock.monotonic();
     };
-    running.promise.then(ended, ended);
+    running.promise.then(() => {
+      running.succeeded = true;
+      ended();
+    }, ended);
     deeds.set(key, running);
     return running;
   };
 
-  const known = (key: string): Running<T> | undefined => {
+  const known = (key: string, holds: () => boolean): Running<T> | undefined => {
     for (const [other, { endedAt }] of deeds) if (endedAt !== null && clock.monotonic() - endedAt > KEEP_MS) deeds.delete(other);
-    return deeds.get(key);
+    const running = deeds.get(key);
+    return running?.succeeded && !holds() ? undefined : running;
   };
 
-  return async (key: string, act: () => Promise<T>, late: () => FelhomError): Promise<T> => {
-    const running = known(key) ?? begin(key, act);
+  return async (key: string, act: () => Promise<T>, late: () => FelhomError, holds: () => boolean): Promise<T> => {
+    const running = known(key, holds) ?? begin(key, act);
     await waitAtMost(
       clock,
       WAIT_MS,

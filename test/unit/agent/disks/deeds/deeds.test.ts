@@ -359,4 +359,40 @@ describe('eject', () => {
     expect(await host.eject()).toMatchObject({ ejected: true });
     expect(await codeOf(host.eject())).toBe('not-assigned');
   });
+
+  test('that it was ejected late is not said of what was connected again since; nor that it was connected of what was ejected', async () => {
+    const host = await assigned();
+    const { mounts } = host.ports;
+    const { unmount, mount } = mounts;
+    const pause = () => new Promise<void>((resolve) => void host.ports.clock.after(9_500, resolve));
+    mounts.unmount = async (spec) => {
+      await pause();
+      return unmount(spec);
+    };
+    const ejected = codeOf(host.eject());
+    await host.advance(9_000);
+    expect(await ejected).toBe('drive-not-answering');
+    await host.advance(12_000);
+    expect(host.state.assignments).toEqual([]);
+    mounts.unmount = unmount;
+    await host.assign();
+    host.done.length = 0;
+    expect(await host.eject()).toMatchObject({ ejected: true });
+    expect(host.done).toContain('flush /dev/sdb');
+    assertNothing(host);
+
+    mounts.mount = async (spec, device) => {
+      await pause();
+      return mount(spec, device);
+    };
+    const connected = codeOf(host.assign());
+    await host.advance(9_000);
+    expect(await connected).toBe('drive-not-answering');
+    await host.advance(2_000);
+    expect(host.state.assignments).toHaveLength(1);
+    mounts.mount = mount;
+    await host.eject();
+    await host.assign();
+    expect(host.state.mounts.map(({ point }) => point)).toEqual([PHOTOS, GUEST]);
+  });
 });

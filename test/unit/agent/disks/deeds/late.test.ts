@@ -5,6 +5,8 @@ import { fakeClock } from '../../fake-clock.ts';
 
 const late = () => stillAtWork('It takes long.');
 
+const always = () => true;
+
 const slow = () => {
   let begun = 0;
   const ends: { resolve: (value: string) => void; reject: (error: Error) => void }[] = [];
@@ -20,21 +22,21 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 test('a deed that ends in time is answered, and the next one is another', async () => {
   const { clock } = fakeClock();
   const join = createLate<string>(clock);
-  expect(await join('a', async () => 'done', late)).toBe('done');
-  await expect(join('a', async () => Promise.reject(new Error('no')), late)).rejects.toThrow('no');
-  expect(await join('a', async () => 'again', late)).toBe('again');
+  expect(await join('a', async () => 'done', late, always)).toBe('done');
+  await expect(join('a', async () => Promise.reject(new Error('no')), late, always)).rejects.toThrow('no');
+  expect(await join('a', async () => 'again', late, always)).toBe('again');
 });
 
 test('who asks again joins the deed that is under way, and hears how it ended', async () => {
   const { clock, advance } = fakeClock();
   const join = createLate<string>(clock);
   const { act, begun, ends } = slow();
-  const first = join('a', act, late);
+  const first = join('a', act, late, always);
   first.catch(() => undefined);
   await settled();
   await advance(9_000);
   await expect(first).rejects.toMatchObject({ code: 'drive-not-answering', message: expect.stringContaining('ask again') });
-  const second = join('a', act, late);
+  const second = join('a', act, late, always);
   ends[0]?.resolve('done');
   expect(await second).toBe('done');
   expect(begun()).toBe(1);
@@ -45,7 +47,7 @@ test('what ended while nobody waited is told to who asks next, once, and not for
   const join = createLate<string>(clock);
   const { act, begun, ends } = slow();
   for (const key of ['a', 'b']) {
-    const first = join(key, act, late);
+    const first = join(key, act, late, always);
     first.catch(() => undefined);
     await settled();
     await advance(9_000);
@@ -54,11 +56,32 @@ test('what ended while nobody waited is told to who asks next, once, and not for
   ends[0]?.reject(new Error('why'));
   ends[1]?.resolve('done');
   await settled();
-  await expect(join('a', act, late)).rejects.toThrow('why');
+  await expect(join('a', act, late, always)).rejects.toThrow('why');
   await advance(16 * 60_000);
-  const third = join('b', act, late);
+  const third = join('b', act, late, always);
   ends[2]?.resolve('anew');
   expect(await third).toBe('anew');
+  expect(begun()).toBe(3);
+});
+
+test('what ended well while nobody waited is done anew where it does not hold any more; what failed is told', async () => {
+  const { clock, advance } = fakeClock();
+  const join = createLate<string>(clock);
+  const { act, begun, ends } = slow();
+  for (const key of ['a', 'b']) {
+    const first = join(key, act, late, always);
+    first.catch(() => undefined);
+    await settled();
+    await advance(9_000);
+    await expect(first).rejects.toThrow();
+  }
+  ends[0]?.resolve('done');
+  ends[1]?.reject(new Error('why'));
+  await settled();
+  const again = join('a', act, late, () => false);
+  ends[2]?.resolve('anew');
+  expect(await again).toBe('anew');
+  await expect(join('b', act, late, () => false)).rejects.toThrow('why');
   expect(begun()).toBe(3);
 });
 
