@@ -162,7 +162,7 @@ describe.skipIf(!able)('the prechecks on real drives (skipped without root, mkfs
   const withContainer = async (args: [fuse: string, bind: string], act: (init: ChildProcess) => Promise<void>): Promise<void> => {
     const init = spawn(
       '/usr/bin/unshare',
-      ['--mount', '--propagation', 'private', '/usr/bin/perl', '-e', INIT, ctRoot, ctImage, ...args],
+      ['--mount', '--propagation', 'slave', '/usr/bin/perl', '-e', INIT, ctRoot, ctImage, ...args],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
       },

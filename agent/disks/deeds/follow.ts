@@ -61,6 +61,8 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
   const verified = new Map<string, string>();
   const missingSince = new Map<string, number>();
   const unprotected = new Set<string>();
+  /** Of guests that are no more: nothing mounts them. */
+  const withdrawn = new Set<string>();
   const retry = createRetry(clock);
 
   /** `unknown`: Proxmox's configuration cannot be read at the moment. */
@@ -118,6 +120,16 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
     journal('warning', 'The mount of an assigned drive was taken away.', { where: row.mountPoint, why });
   };
 
+  /** What brings it back goes too: at the next boot it would be shown to the new guest of that number before anybody is asked. */
+  const withdraw = async (row: Assignment, isMounted: boolean): Promise<Wrong[]> => {
+    if (isMounted) await cut(row, 'it belongs to a former guest of that number');
+    if (!withdrawn.has(row.mountPoint)) {
+      await mounting.drop(row);
+      withdrawn.add(row.mountPoint);
+    }
+    return [wrong('drive-not-mounted', row, 'it belongs to a former guest of this number ("felhom-agent disks release")')];
+  };
+
   const protect = async (row: Assignment): Promise<void> => {
     if (await mounting.prepareDirectory(row.mountPoint)) unprotected.delete(row.mountPoint);
     else unprotected.add(row.mountPoint);
@@ -167,10 +179,8 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
   const follow = async (row: Assignment): Promise<Wrong[]> => {
     const seen = await mounting.seen();
     const state = stateOf(mounting.spec(row), seen, verified.get(row.mountPoint));
-    if (standing(row) === 'not own') {
-      if (state.kind !== 'absent') await cut(row, 'it belongs to a former guest of that number');
-      return [wrong('drive-not-mounted', row, 'it belongs to a former guest of this number ("felhom-agent disks release")')];
-    }
+    if (standing(row) === 'not own') return withdraw(row, state.kind !== 'absent');
+    withdrawn.delete(row.mountPoint);
     if (state.kind === 'unverified') return (await verify(row, state.seen, seen)) ?? show(row, seen);
     if (state.kind === 'dead') await cut(row, 'its drive is gone');
     if (state.kind === 'fine' || state.kind === 'hidden') return show(row, seen);
@@ -181,6 +191,8 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
   return {
     /** @returns what is wrong with it */
     follow,
+    /** Whether the guest that it was connected for is the one of that number now. */
+    isOwn: (row: Assignment): boolean => standing(row) === 'own',
     /** Of these rows those whose place could be filled while their drive is away. */
     unprotected: (rows: readonly Assignment[]): Wrong[] =>
       rows
@@ -189,7 +201,7 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
     /** What is kept of rows that are no more. */
     forget: (rows: readonly Assignment[]): void => {
       const points = new Set(rows.map(({ mountPoint }) => mountPoint));
-      for (const memory of [verified, missingSince, unprotected])
+      for (const memory of [verified, missingSince, unprotected, withdrawn])
         for (const point of memory.keys()) if (!points.has(point)) memory.delete(point);
       for (const point of retry.keys()) if (!points.has(point)) retry.forget(point);
     },

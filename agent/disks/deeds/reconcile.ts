@@ -57,7 +57,8 @@ export const createReconcile = (ports: ReconcilePorts) => {
         await settle(row).finally(current.changed);
         return [];
       }
-      await keepOnce(row);
+      if (following.isOwn(row)) await keepOnce(row);
+      else kept.delete(row.link);
       return await following.follow(row);
     } catch (error) {
       journal('warning', 'An assigned drive could not be looked after.', { where: row.mountPoint, cause: String(error) });

@@ -1,7 +1,8 @@
 /** What keeps an assignment true, on a host in memory: what real devices cannot show quickly. These are in test/system/drives. */
 import { expect, test } from 'vitest';
+import { createDeeds } from '#agent/disks/deeds/deeds';
 import { FelhomError } from '#shared/errors';
-import { deedsHost, MOUNT_ROOT, userDrive } from '../deeds-host.ts';
+import { deedsHost, INSTANCE, MOUNT_ROOT, userDrive } from '../deeds-host.ts';
 import { because, madeEvidence } from '../made.ts';
 
 const PHOTOS = `${MOUNT_ROOT}/photos`;
@@ -184,4 +185,22 @@ test('why a drive is not mounted is told in words that were meant for customers,
   host.state.failures.set('prepare', new FelhomError('mount-failed', 'Guest 105 would see it too.'));
   await host.deeds.tick();
   expect(evidence()).toBe('Guest 105 would see it too.');
+});
+
+test('of a guest that only has the number of another nothing is mounted, at a boot neither; and again when it is the other', async () => {
+  const host = await assigned();
+  host.state.instances = new Map([[101, 'net:another']]);
+  await host.deeds.tick();
+  expect(points(host)).toEqual([]);
+  expect(host.done.map((one) => one.split(' ')[0])).toEqual(['unmount', 'drop']);
+  // The agent is started anew.
+  const deeds = createDeeds(host.ports);
+  host.done.length = 0;
+  await deeds.tick();
+  await deeds.tick();
+  expect(host.done.map((one) => one.split(' ')[0])).toEqual(['drop']);
+  host.state.instances = new Map([[101, INSTANCE]]);
+  await deeds.tick();
+  expect(host.done.some((one) => one.startsWith('keep'))).toBe(true);
+  expect(points(host)).toEqual([GUEST, PHOTOS]);
 });
