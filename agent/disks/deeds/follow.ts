@@ -165,8 +165,12 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
     const why = inventory === null ? null : whyForeign(row, seen, inventory);
     if (why === '') verified.set(row.mountPoint, name);
     if (why === null || why === '') return null;
-    await cut(row, why);
-    return [wrong('drive-not-mounted', row, why)];
+    // It may have been plugged in, and mounted by its unit, since that look: what is cut off is looked at now.
+    const now = await current.fresh();
+    const still = now.missing.length === 0 ? whyForeign(row, await mounting.seen(), now) : null;
+    if (still === null || still === '') return null;
+    await cut(row, still);
+    return [wrong('drive-not-mounted', row, still)];
   };
 
   /** Only of a mount that is what is meant, or that could not be told. */

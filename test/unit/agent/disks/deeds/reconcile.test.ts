@@ -204,3 +204,19 @@ test('of a guest that only has the number of another nothing is mounted, at a bo
   expect(host.done.some((one) => one.startsWith('keep'))).toBe(true);
   expect(points(host)).toEqual([GUEST, PHOTOS]);
 });
+
+test('what was plugged in and mounted by its unit since the last look is not cut off', async () => {
+  const host = await assigned();
+  const { drives, mounts } = host.state;
+  host.state.mounts = mounts.map((mount) => ({ ...mount, id: `${mount.id}0` }));
+  const { inventory } = host.ports.current;
+  host.ports.current.inventory = async () => {
+    host.state.drives = [];
+    return inventory().finally(() => {
+      host.state.drives = drives;
+    });
+  };
+  await host.deeds.tick();
+  expect(points(host)).toEqual([GUEST, PHOTOS]);
+  expect(host.done).toEqual([]);
+});
