@@ -54,6 +54,8 @@ interface Terms {
 
 /** What an assignment takes over from the host. */
 interface Found {
+  /** As the file system itself has it: the request may have it in other letters, and udev compares them all. */
+  uuid: string;
   match: DriveMatch;
   /** Of the drive's record. */
   drive: number;
@@ -217,7 +219,8 @@ export const createAssign = (ports: AssignPorts) => {
   };
 
   const assignmentFor = (vmid: number, wanted: Wanted, found: Found): Assignment => {
-    const { mountPoint, uuid, fstype, name, asked } = wanted;
+    const { mountPoint, fstype, name, asked } = wanted;
+    const { uuid } = found;
     return {
       ...{ mountPoint, vmid, drive: found.drive, uuid, fstype, match: found.match },
       options: buildOptions(fstype, asked, found.root),
@@ -239,7 +242,8 @@ export const createAssign = (ports: AssignPorts) => {
       throw new FelhomError('not-known', `This drive is not on record yet. Try again in a minute. ${NOTHING}`);
     const root = await ports.guests.mappedRoot(vmid);
     const match = matchOf(drive, current.last()?.evidence.udev);
-    const assignment = assignmentFor(vmid, wanted, { match, drive: drive.record.id, root, now });
+    const { uuid } = candidate.filesystem;
+    const assignment = assignmentFor(vmid, wanted, { uuid, match, drive: drive.record.id, root, now });
     const before = assignmentOn(drive, wanted.uuid);
     if (before !== undefined && before.mountPoint !== wanted.mountPoint)
       throw new FelhomError(

@@ -120,6 +120,13 @@ describe('assign', () => {
     expect(host.done.filter((one) => one.startsWith('chown'))).toHaveLength(times);
   });
 
+  test('the UUID is the file system’s own, in whatever letters it was asked for', async () => {
+    const host = deedsHost();
+    expect(await host.assign({ uuid: UUID.toUpperCase() })).toMatchObject({ uuid: UUID });
+    expect(host.state.assignments).toMatchObject([{ uuid: UUID }]);
+    expect(await host.assign()).toMatchObject({ uuid: UUID, where: PHOTOS });
+  });
+
   test('what got mounted instead is unmounted, and not shown', async () => {
     const host = deedsHost();
     const { mounts } = host.ports;
