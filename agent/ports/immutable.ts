@@ -1,6 +1,6 @@
 /** The directories that drives are mounted on: root's, closed, and immutable, so that an absent drive never fills the disk below. */
-import type { Stats } from 'node:fs';
-import { lstat, mkdir, readdir, rmdir } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { lstat, mkdir, open, readdir, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CommandError, type RunCommand } from './command.ts';
 
@@ -22,8 +22,11 @@ export interface MountDirectories {
   check(path: string): Promise<void>;
   /** Mode 0000; one that is there is replaced if it is empty and root's. Rejects `DirectoryError`. What is above must be there. */
   make(path: string): Promise<void>;
-  /** Sees to it that nothing can be written into it; false where the file system it lies on cannot promise that. */
-  protect(path: string): Promise<boolean>;
+  /**
+   * Sees to it that nothing can be written into it; false where the file system it lies on cannot promise that. `isBare` tells whether
+   * nothing is mounted there: a drive may be plugged in, and mounted by its unit, at any moment, and its own root is left alone.
+   */
+  protect(path: string, isBare: () => Promise<boolean>): Promise<boolean>;
   /** Takes it away, where it is there and empty: anything else is not of our making. */
   remove(path: string): Promise<void>;
 }
@@ -83,7 +86,7 @@ export const createMountDirectories = (run: RunCommand): MountDirectories => {
     return flags.includes('i');
   };
 
-  const protect = async (path: string): Promise<boolean> => {
+  const makeImmutable = async (path: string): Promise<boolean> => {
     try {
       if (await isImmutable(path)) return true;
       await run('chattr', ['+i', '--', path]);
@@ -91,6 +94,17 @@ export const createMountDirectories = (run: RunCommand): MountDirectories => {
     } catch (error) {
       if (isRefused(error)) return false;
       throw error;
+    }
+  };
+
+  const protect = async (path: string, isBare: () => Promise<boolean>): Promise<boolean> => {
+    const held = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    try {
+      if (!(await isBare())) return true;
+      // From here on what is held lies below whatever gets mounted. Both programs refuse a link; the dot is the directory itself.
+      return await makeImmutable(`/proc/${process.pid}/fd/${held.fd}/.`);
+    } finally {
+      await held.close();
     }
   };
 

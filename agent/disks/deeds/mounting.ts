@@ -43,7 +43,7 @@ export const createMounting = ({ mounts, directories, guests, sysfs, run }: Moun
   const prepareDirectory = async (point: string): Promise<boolean> => {
     if (await isMounted(point)) return true;
     await directories.make(point);
-    return directories.protect(point);
+    return directories.protect(point, async () => !(await isMounted(point)));
   };
 
   /** Rejects with `DirectoryError` where a drive cannot be mounted; changes nothing. Only while nothing is mounted there. */

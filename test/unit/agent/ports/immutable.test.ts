@@ -8,6 +8,7 @@ import { createMountDirectories } from '#agent/ports/immutable';
 
 let dir: string;
 const directories = createMountDirectories(runCommand);
+const isBare = async () => true;
 const root = process.getuid?.() === 0;
 
 beforeEach(async () => {
@@ -25,14 +26,32 @@ describe.skipIf(!root)('directories for mounts (skipped without root, whose they
     expect(existsSync(path)).toBe(false);
     await directories.make(path);
     expect(statSync(path)).toMatchObject({ uid: 0, mode: 0o040000 });
-    expect(await directories.protect(path)).toBe(true);
+    expect(await directories.protect(path, isBare)).toBe(true);
     expect(() => writeFileSync(join(path, 'x'), '')).toThrow('EPERM');
     // Again it is no failure.
     await directories.make(path);
-    expect(await directories.protect(path)).toBe(true);
+    expect(await directories.protect(path, isBare)).toBe(true);
     await directories.remove(path);
     expect(existsSync(path)).toBe(false);
     await directories.remove(path);
+  });
+
+  test('what gets mounted on it meanwhile is left alone; the directory below is immutable all the same', async () => {
+    const path = join(dir, 'photos');
+    await directories.make(path);
+    const justBefore = async () => {
+      await runCommand('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'drive', path]);
+      return true;
+    };
+    try {
+      expect(await directories.protect(path, justBefore)).toBe(true);
+      writeFileSync(join(path, 'x'), '');
+      expect(await directories.protect(path, async () => false)).toBe(true);
+      writeFileSync(join(path, 'y'), '');
+    } finally {
+      await runCommand('umount', ['--', path]);
+    }
+    expect(() => writeFileSync(join(path, 'x'), '')).toThrow('EPERM');
   });
 
   test('an empty one of root’s is taken over, and closed', async () => {
@@ -101,17 +120,17 @@ test('where the file system has no such attribute, that is said', async () => {
   const run: RunCommand = async (name) => {
     throw new CommandError(name, 'exit', 'Inappropriate ioctl for device', 1);
   };
-  expect(await createMountDirectories(run).protect('/x')).toBe(false);
+  expect(await createMountDirectories(run).protect(dir, isBare)).toBe(false);
 });
 
 test('an attribute that was set and is not there is not believed', async () => {
   const run: RunCommand = async () => '---------------------- /x\n';
-  expect(await createMountDirectories(run).protect('/x')).toBe(false);
+  expect(await createMountDirectories(run).protect(dir, isBare)).toBe(false);
 });
 
 test('where it cannot be asked, that stays a failure', async () => {
   const run: RunCommand = async (name) => {
     throw new CommandError(name, 'timeout');
   };
-  await expect(createMountDirectories(run).protect('/x')).rejects.toMatchObject({ reason: 'timeout' });
+  await expect(createMountDirectories(run).protect(dir, isBare)).rejects.toMatchObject({ reason: 'timeout' });
 });
