@@ -8,7 +8,7 @@ import type { Claims } from '../known/ownership.ts';
 import { tellWrong, type Wrong } from './assigned-wrong.ts';
 import { createDeadMounts } from './dead-mounts.ts';
 import type { DeedPorts } from './deed-ports.ts';
-import { createFollow, driveOf, sourceOn } from './follow.ts';
+import { createFollow, driveOf } from './follow.ts';
 import type { Recover } from './recover.ts';
 
 export interface ReconcilePorts extends DeedPorts {
@@ -26,15 +26,22 @@ export const createReconcile = (ports: ReconcilePorts) => {
   const following = createFollow({ ...ports, lost: deadMounts.lost });
   const kept = new Set<string>();
 
-  /** While the drives cannot be looked at, it is left as it is. */
+  /**
+   * While the drives cannot be looked at, it is left as it is. A drive that was being taken out and is still there is assigned again, and
+   * mounted, or not, by what holds for every such drive.
+   */
   const settle = async (row: Assignment): Promise<void> => {
     if (row.state === 'assigning') return recover.undoAssign(row);
     const inventory = await current.fresh();
-    const drive = driveOf(inventory, row);
-    const source = drive === undefined ? null : sourceOn(drive, row);
-    if (source !== null) return recover.undoEject(row, source);
+    if (driveOf(inventory, row) !== undefined) return recover.resume(row);
     // It was being taken out, and now it is out.
-    if (drive === undefined && inventory.missing.length === 0) await recover.takeAway(row);
+    if (inventory.missing.length === 0) await recover.takeAway(row);
+  };
+
+  /** @returns the row as it is now, where it is to be followed */
+  const settled = async (row: Assignment): Promise<Assignment | undefined> => {
+    if (row.state !== 'assigned') await settle(row).finally(current.changed);
+    return records.assignments().find(({ mountPoint, state }) => mountPoint === row.mountPoint && state === 'assigned');
   };
 
   /** Units and rules are as this version of the agent makes them, whichever made them first. */
@@ -51,17 +58,16 @@ export const createReconcile = (ports: ReconcilePorts) => {
     }
   };
 
-  const lookAfter = async (row: Assignment): Promise<Wrong[]> => {
+  const lookAfter = async (before: Assignment): Promise<Wrong[]> => {
+    const { mountPoint: where } = before;
     try {
-      if (row.state !== 'assigned') {
-        await settle(row).finally(current.changed);
-        return [];
-      }
+      const row = await settled(before);
+      if (row === undefined) return [];
       if (following.isOwn(row)) await keepOnce(row);
       else kept.delete(row.link);
       return await following.follow(row);
     } catch (error) {
-      journal('warning', 'An assigned drive could not be looked after.', { where: row.mountPoint, cause: String(error) });
+      journal('warning', 'An assigned drive could not be looked after.', { where, cause: String(error) });
       return [];
     }
   };

@@ -20,8 +20,15 @@ export const createRecover = ({ mounting, records, audit }: Pick<DeedPorts, 'mou
     await records.removeAssignment(assignment.mountPoint);
   };
 
+  /** Whether it is mounted is for whoever follows it. */
+  const resume = async ({ vmid, mountPoint }: Assignment): Promise<void> => {
+    await records.setAssignmentState(mountPoint, 'assigned');
+    await audit('agent', 'drive-eject-undone', { vmid, where: mountPoint });
+  };
+
   return {
     takeAway,
+    resume,
 
     undoAssign: async (assignment: Assignment): Promise<void> => {
       await giveBack(assignment);
@@ -33,8 +40,7 @@ export const createRecover = ({ mounting, records, audit }: Pick<DeedPorts, 'mou
     undoEject: async (assignment: Assignment, source: Source): Promise<void> => {
       await mounting.onHost(assignment, source);
       await mounting.toGuest(assignment, source);
-      await records.setAssignmentState(assignment.mountPoint, 'assigned');
-      await audit('agent', 'drive-eject-undone', { vmid: assignment.vmid, where: assignment.mountPoint });
+      await resume(assignment);
     },
   };
 };

@@ -220,3 +220,19 @@ test('what was plugged in and mounted by its unit since the last look is not cut
   expect(points(host)).toEqual([GUEST, PHOTOS]);
   expect(host.done).toEqual([]);
 });
+
+test.each([
+  ['has become the host’s', { drives: [userDrive({ role: 'system', reasons: [because('system')] })] }],
+  ['cannot be told from another', { drives: [userDrive({ twins: ['sdz'] })] }],
+  ['belongs to a former guest of that number', { instances: new Map([[101, 'net:another']]) }],
+])('a drive whose eject was cut short and that %s is not mounted for it', async (_what, change) => {
+  const host = await assigned();
+  host.state.assignments = host.state.assignments.map((row) => ({ ...row, state: 'ejecting' }));
+  host.state.mounts = [];
+  Object.assign(host.state, change);
+  await host.deeds.tick();
+  expect(host.state.mounts).toEqual([]);
+  expect(raised(host)).toEqual(['drive-not-mounted 101']);
+  // Root can take it out.
+  expect(await host.deeds.eject(101, { where: PHOTOS }, 'root')).toMatchObject({ ejected: true });
+});
