@@ -188,7 +188,7 @@ describe.skipIf(labMissing !== '')(`reconcile${labMissing && ` (skipped: ${labMi
       let tries = 0;
       const world = await makeWorld(lab, { over });
       // ramfs has no attributes (chattr(1)).
-      await lab.mount('none', world.mountRoot, '-t', 'ramfs', '-o', 'mode=0755');
+      await run('mount', '-t', 'ramfs', '-o', 'mode=0755', 'none', world.mountRoot);
       const { drive } = await assignOne(lab, world);
       for (const point of [join(world.mountRoot, '.guests/101/photos'), world.path('photos')]) await run('umount', point);
       expect(statSync(world.path('photos')).mode & 0o7777).toBe(0);
