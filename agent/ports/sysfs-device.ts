@@ -1,8 +1,68 @@
 /** One whole block device as sysfs has it. Nothing of the device is opened: what is read here the kernel has in memory. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlockDevice, KernelDevice, KernelPartition } from './sysfs.ts';
 import { each, line, surelyEntries, surelyLine } from './sysfs-read.ts';
+
+export interface BlockDevice {
+  /** `sda`, `nvme0n1`, `dm-3`. */
+  name: string;
+  /** `8:0`. */
+  numbers: string;
+  /** What the kernel believes of the medium; null where it does not say. */
+  rotational: boolean | null;
+  usb: boolean;
+  /** Devices that this one is made of: names of drives, partitions or other layers. */
+  slaves: string[];
+  partitions: { name: string; numbers: string }[];
+  /** Device mapper only. */
+  dm: { name: string; uuid: string } | null;
+}
+
+export interface KernelPartition {
+  name: string;
+  numbers: string;
+  sizeBytes: number | null;
+  startBytes: number | null;
+  /** Device mapper, md, loop … devices on top of it. */
+  holders: string[];
+}
+
+/** A whole block device (never a partition) with all that the kernel tells of it without touching it. */
+export interface KernelDevice extends BlockDevice {
+  partitions: KernelPartition[];
+  sizeBytes: number | null;
+  /** Counts up at each plugging in, never repeats until the next boot (sysfs-block). */
+  diskseq: number | null;
+  removable: boolean;
+  readOnly: boolean;
+  /** Its real place: `/sys/devices/pci0000:00/0000:00:14.0/usb2/2-1/…`. */
+  path: string;
+  /**
+   * `sata`, `sas`, `nvme`, `usb`, `mmc`, `virtio`, `loop`; `network` where another machine holds the drive (iSCSI, Fibre Channel, NVMe over
+   * fabrics); empty where nobody says.
+   */
+  transport: string;
+  /** As the kernel has them; empty where it does not say. */
+  model: string;
+  serial: string;
+  /** `0x5000c500a1b2c3d4` as udev writes it, `eui.…`, `nvme.…`, `uuid.…`. */
+  wwn: string;
+  /** Of the USB device it hangs on. `port` as Proxmox writes it: `2-1.4`. */
+  usbDevice: { vendor: string; product: string; serial: string; port: string } | null;
+  /** `0000:01:00.0` of every PCI device above it, the nearest last. */
+  pciAddresses: string[];
+  holders: string[];
+  /** Loop devices only: the file behind. */
+  backingFile: string | null;
+  /** md arrays only. */
+  md: { level: string; uuid: string; members: string[] } | null;
+  /** Sectors of 512 bytes written since it was plugged in, and read; null where the kernel does not count. */
+  sectorsWritten: number | null;
+  sectorsRead: number | null;
+  /** The kernel's runtime power management put it to sleep. */
+  suspended: boolean;
+  logicalSectorBytes: number;
+}
 
 /** sysfs counts in these, whatever the device's own sectors are (Documentation/ABI/stable/sysfs-block). */
 const SECTOR_BYTES = 512;
