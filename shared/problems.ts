@@ -40,6 +40,7 @@ export const PROBLEMS = {
   'verification-late': 'warning',
   'retention-stopped': 'warning',
   // Drives.
+  'drive-contested': 'critical',
   'drive-failing': 'critical',
   'drive-missing': 'warning',
   'drive-mount-dead': 'warning',

@@ -152,7 +152,13 @@ export const createSystemdMounts = (ports: SystemdMountsPorts): DriveMounts => {
     },
     mount: async ({ mountPoint, link }, device) => {
       await makeLink(link, device);
-      await start(mountPoint);
+      try {
+        await start(mountPoint);
+      } catch (error) {
+        // What is still on its way must not arrive when nobody waits for it any more.
+        await run('systemctl', ['stop', '--no-block', '--', mountUnitName(mountPoint)]).catch(() => undefined);
+        throw error;
+      }
     },
     show: async ({ guestPoint }) => {
       await start(guestPoint);

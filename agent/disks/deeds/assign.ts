@@ -107,6 +107,14 @@ const explained = (error: unknown, where: string): unknown => {
   return new FelhomError('mount-failed', `${sentence} ${NOTHING}`, error);
 };
 
+/** mount(8) falls back to reading where a drive is write-protected, and the kernel does where a file system is damaged. */
+const notWritable = (error: unknown): never => {
+  if (!(error instanceof CommandError) || error.reason !== 'exit') throw error;
+  const sentence =
+    'This drive can only be read: it is write-protected, or its file system is damaged. Ask for it with the option "ro".';
+  throw new FelhomError('mount-failed', `${sentence} ${NOTHING}`, error);
+};
+
 /** udev, LVM and their like open a drive for a moment to see what is on it. */
 const PASSING: ReadonlySet<Holder['kind']> = new Set(['process', 'exclusive']);
 const PASSING_TRIES = 4;
@@ -190,7 +198,7 @@ export const createAssign = (ports: AssignPorts) => {
       if (candidate.drive.record?.owner == null) await records.setOwner(drive, owner, `guest ${vmid}`);
       await audited(assignment);
       await mounting.onHost(assignment, candidate);
-      if (fstype !== 'exfat' && !asked.readOnly) restoreOwner = await mounting.giveToRoot(mountPoint, root);
+      if (fstype !== 'exfat' && !asked.readOnly) restoreOwner = await mounting.giveToRoot(mountPoint, root).catch(notWritable);
       await mounting.toGuest(assignment, candidate);
       await records.setAssignmentState(mountPoint, 'assigned');
     } catch (error) {

@@ -5,6 +5,7 @@ import type { Assignment } from '../inventory/assignment.ts';
 import { nameOf } from './links.ts';
 
 const CODES = [
+  'drive-contested',
   'drive-missing',
   'drive-mount-dead',
   'drive-not-mounted',
@@ -29,6 +30,12 @@ export const wrong = (code: Code, row: Assignment, evidence: string): Wrong => (
 });
 
 const WORDS: Record<Code, { sentence: (what: string) => string; nextStep: string }> = {
+  'drive-contested': {
+    sentence: (what) =>
+      `A drive that is mounted for this guest is set up for something else too, and both may write to it: ${what}.`,
+    nextStep:
+      'The operator takes one of the two away, before the host or a guest is started again: "felhom-agent disks eject", or the other.',
+  },
   'drive-missing': {
     sentence: (what) => `A drive of this guest is not plugged in: ${what}.`,
     nextStep: 'Plug it in again; it comes back by itself. If it is gone for good, eject it.',

@@ -173,11 +173,19 @@ export const createFollow = ({ clock, journal, current, records, mounting, claim
     return [wrong('drive-not-mounted', row, still)];
   };
 
+  /** What the host, or another guest, was set up to do with it since: it is not taken from under the guest, but somebody has to know. */
+  const contested = (row: Assignment): Wrong[] => {
+    const inventory = current.last()?.inventory;
+    if (inventory === undefined || inventory.missing.length > 0) return [];
+    const reason = driveOf(inventory, row)?.reasons.find(({ role, lasting }) => role !== 'user-data' && lasting);
+    return reason === undefined ? [] : [wrong('drive-contested', row, sentenceForGuests(reason))];
+  };
+
   /** Only of a mount that is what is meant, or that could not be told. */
-  const show = (row: Assignment, seen: Seen): Promise<Wrong[]> | Wrong[] => {
+  const show = async (row: Assignment, seen: Seen): Promise<Wrong[]> => {
     missingSince.delete(row.mountPoint);
     const { kind } = stateOf(mounting.spec(row), seen, verified.get(row.mountPoint));
-    return kind === 'hidden' ? comeBack(row, mounting.toGuest) : [];
+    return [...contested(row), ...(kind === 'hidden' ? await comeBack(row, mounting.toGuest) : [])];
   };
 
   const follow = async (row: Assignment): Promise<Wrong[]> => {

@@ -121,6 +121,18 @@ describe('with udev', () => {
   });
 });
 
+test('a mount that failed, or takes too long, is called off', async () => {
+  linkTo('../sdb1');
+  const late: RunCommand = async (name, args) => {
+    await run(name, args);
+    if (args[0] === 'start') throw new Error('late');
+    return '';
+  };
+  const mounts = createSystemdMounts({ run: late, root, specs: () => [SPEC], proc: { mountinfoOf: async () => '' } });
+  await expect(mounts.mount(SPEC, '/dev/sdb1')).rejects.toThrow('late');
+  expect(done.at(-1)).toBe('systemctl stop --no-block -- mnt-felhom-photos.mount');
+});
+
 test('without udev the agent makes the link, and no unit waits for a device', async () => {
   rmSync(join(root, 'run/udev/control'));
   await port().keep(SPEC);

@@ -84,6 +84,17 @@ test('a drive that became the host’s is not mounted again, and it is said why'
   expect(raised(host)).toEqual(['drive-not-mounted 101']);
 });
 
+test('a mounted drive that is set up for something else too stays, and it is said', async () => {
+  const host = await assigned();
+  host.state.drives = host.state.drives.map((drive) => ({ ...drive, role: 'system', reasons: [because('system', 'No.', true)] }));
+  await host.deeds.tick();
+  expect(points(host)).toEqual([GUEST, PHOTOS]);
+  expect(raised(host)).toEqual(['drive-contested 101']);
+  host.state.drives = host.state.drives.map((drive) => ({ ...drive, reasons: [because('system')] }));
+  await host.deeds.tick();
+  expect(raised(host)).toEqual([]);
+});
+
 test('a drive that sleeps is woken up to be mounted', async () => {
   const host = await assigned();
   host.state.mounts = [];
