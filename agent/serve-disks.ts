@@ -1,6 +1,7 @@
 /** The part of the composition that looks after drives: what there is, whose it is, and what may be done to it. */
 import { type Clock, repeat, waitAtMost } from '#shared/clock';
 import { int } from '#shared/int';
+import type { ProblemCode } from '#shared/problems';
 import type { AdminDrive } from '#shared/wire/admin-disks';
 import { ageSeconds } from './collector.ts';
 import type { AgentConfig } from './config.ts';
@@ -11,6 +12,7 @@ import { createCopyWatch } from './disks/in-guest/copy-watch.ts';
 import type { GuestDirectories } from './disks/in-guest/in-guest.ts';
 import type { Drive } from './disks/inventory/drive.ts';
 import { createClaims } from './disks/known/claims.ts';
+import { createQuiet } from './disks/known/quiet.ts';
 import type { Records } from './disks/known/records.ts';
 import { createWatch } from './disks/known/watch.ts';
 import { createDisks } from './disks/service.ts';
@@ -61,6 +63,16 @@ export interface DiskParts {
 const TICK_MS = 10_000;
 /** While nothing is mounted for anybody, what was plugged in or pulled out may be noticed a little later. */
 const IDLE_TICKS = 3;
+/** How long nothing but what moves visibly is noticed: with drives mounted for guests, and without. */
+const QUIET_MS = { assigned: 60_000, idle: 300_000 };
+/** While one of these stands, each turn may mend it. */
+const RESTLESS: ReadonlySet<ProblemCode> = new Set([
+  'drive-contested',
+  'drive-mount-dead',
+  'drive-not-answering',
+  'drive-not-mounted',
+  'drive-seen-by-copy',
+]);
 /** What is being done to a drive may take longer than a stop; it is seen to at the next start. */
 const CLOSE_MS = 5_000;
 
@@ -128,10 +140,20 @@ export const composeDisks = async (parts: DiskParts) => {
   let ticking: Promise<void> = Promise.resolve();
   let ticks = 0;
 
+  const quiet = createQuiet({ clock, proc });
+  const isQuiet = async (): Promise<boolean> => {
+    const rows = records.assignments();
+    const isRestless = rows.some(({ state }) => state !== 'assigned') || problems.list().some(({ code }) => RESTLESS.has(code));
+    // Drives of another host do not move in this one's files.
+    if (isRestless || parts.sources.gather !== undefined) return false;
+    return quiet.isQuiet(rows.length > 0 ? QUIET_MS.assigned : QUIET_MS.idle);
+  };
+
   /** Each part by itself: one that fails does not keep the others from their turn. */
   const tick = async (): Promise<void> => {
     ticks += 1;
     if (records.assignments().length === 0 && ticks % IDLE_TICKS !== 1) return;
+    if (await isQuiet()) return;
     const steps: [string, () => Promise<unknown>][] = [
       ['test what the agent sees', writesOff.tick],
       ['look at the drives', current.inventory],

@@ -6,6 +6,8 @@ export interface Proc {
   stat(): Promise<string>;
   meminfo(): Promise<string>;
   loadavg(): Promise<string>;
+  /** Every block device with its size, proc_partitions(5). */
+  partitions(): Promise<string>;
   uptime(): Promise<string>;
   /** The mounts as this process sees them. */
   mountinfo(): Promise<string>;
@@ -60,6 +62,7 @@ export const createProc = (root = '/proc'): Proc => {
     stat: () => text('stat'),
     meminfo: () => text('meminfo'),
     loadavg: () => text('loadavg'),
+    partitions: () => text('partitions'),
     uptime: () => text('uptime'),
     mountinfo: () => text('self', 'mountinfo'),
     mountinfoOf: (pid) => text(String(pid), 'mountinfo'),

@@ -144,7 +144,7 @@ export const PrunePlan = typed(
         label: Label,
         verification: Verification,
         keep: Type.Boolean(),
-        /** In words: "one of 7 daily", "protected", "older than anything to keep" … */
+        /** In words: "one of 7 daily", "protected", "older than anything to keep" and more */
         why: Type.String(),
       }),
     ),

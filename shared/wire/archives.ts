@@ -88,7 +88,7 @@ export const Coverage = typed(
     vmid: Vmid,
     mounts: Type.Array(
       Type.Object({
-        /** Proxmox's configuration key: `rootfs`, `mp0`, `scsi1` … */
+        /** Proxmox's configuration key: `rootfs`, `mp0`, `scsi1` and more */
         key: Type.String(),
         storage: Type.String(),
         /** Inside a container; empty for a virtual machine. */

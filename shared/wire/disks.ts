@@ -43,7 +43,7 @@ export const Disk = Type.Object({
   total_bytes: nullable(Type.Integer()),
   used_bytes: nullable(Type.Integer()),
   used_fraction: nullable(Fraction),
-  /** `uuid:…` of the file system that can be assigned, `byid:…` of another whole drive, or empty. */
+  /** `uuid:<id>` of the file system that can be assigned, `byid:<id>` of another whole drive, or empty. */
   durable_id: Type.String(),
   model: Type.String(),
   serial: Type.String(),

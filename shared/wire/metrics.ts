@@ -30,7 +30,7 @@ const TargetState = Type.Union([
 
 export const StorageTarget = Type.Object({
   name: Type.String(),
-  /** Proxmox's storage type: `dir`, `lvmthin`, `zfspool`, `nfs`, `pbs` … */
+  /** Proxmox's storage type: `dir`, `lvmthin`, `zfspool`, `nfs`, `pbs` and more */
   type: Type.String(),
   state: TargetState,
   reachable: Type.Boolean(),

@@ -6,7 +6,7 @@ import { couldNotAsk } from './refusals.ts';
 import { DriveClass, nullable } from './values.ts';
 
 export const GuestMount = Type.Object({
-  /** Proxmox's configuration key: `rootfs`, `mp0`, `scsi1` … */
+  /** Proxmox's configuration key: `rootfs`, `mp0`, `scsi1` and more */
   key: Type.String(),
   /** Proxmox's storage, or empty for a bind or device. */
   storage: Type.String(),

@@ -13,6 +13,7 @@ export const fakeProc = (nowMs: () => number): Proc => ({
   stat: async () => `cpu  ${nowMs()} 0 0 ${nowMs()} 0 0 0 0 0 0\n`,
   meminfo: async () => 'MemTotal: 1000 kB\nMemAvailable: 250 kB\n',
   loadavg: async () => '0.10 0.20 0.30 1/91 6581\n',
+  partitions: async () => '',
   uptime: async () => '1362.93 2540.75\n',
   mountinfo: async () =>
     '26 1 252:0 / / rw shared:1 - ext4 /dev/mapper/pve-root rw\n40 26 8:1 / /mnt/bak rw - ext4 /dev/sda1 rw\n',
