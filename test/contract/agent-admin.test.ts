@@ -29,7 +29,7 @@ import { Bootstrap } from '#shared/bootstrap';
 let proxmox: Server;
 let directory: string;
 const running: RunningAgent[] = [];
-const ROOT = new URL('../..', import.meta.url).pathname;
+const ROOT = new URL('../../', import.meta.url).pathname;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'felhom-agent-'));

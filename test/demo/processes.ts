@@ -7,7 +7,7 @@ export type ProgramName = 'agent' | 'controller' | 'quiesced';
 
 /** The compiled program: the demo and the bench run what would be installed. */
 const program = (name: ProgramName): string => {
-  const root = new URL(import.meta.url.includes('/dist/') ? '../..' : '../../dist', import.meta.url);
+  const root = new URL(import.meta.url.includes('/dist/') ? '../../' : '../../dist/', import.meta.url);
   return fileURLToPath(new URL(`${name === 'quiesced' ? 'controller/quiesced' : name}/main.js`, root));
 };
 

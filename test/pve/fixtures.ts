@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 
-const CANDIDATES = ['../fixtures/pve', '../../../test/fixtures/pve'];
+const CANDIDATES = ['../fixtures/pve/', '../../../test/fixtures/pve/'];
 
 export const fixturePath = (name: string): URL => {
   const found = CANDIDATES.map((base) => new URL(base + name, import.meta.url)).find((url) => existsSync(url));

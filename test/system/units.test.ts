@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { NODE_FLAGS } from '../demo/processes.ts';
 
 const ANALYZE = '/usr/bin/systemd-analyze';
-const UNITS = new URL('../../systemd', import.meta.url);
+const UNITS = new URL('../../systemd/', import.meta.url);
 const files = readdirSync(UNITS).filter((name) => /\.(service|socket)$/.test(name));
 const units = files.filter((name) => name.endsWith('.service'));
 

@@ -8,7 +8,7 @@ import { parseConfig } from '#agent/config';
 import { loadConfig } from '#controller/config';
 import { ADAPTER_NAMES, readQuiesce } from '#shared/quiesce/config';
 
-const EXAMPLES = new URL('../../systemd/examples', import.meta.url);
+const EXAMPLES = new URL('../../systemd/examples/', import.meta.url);
 const example = (name: string): string => readFileSync(new URL(name, EXAMPLES), 'utf8');
 
 const dir = mkdtempSync(join(tmpdir(), 'felhom-'));

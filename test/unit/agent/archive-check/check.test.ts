@@ -170,7 +170,7 @@ const member = (name: string, type: string, data: Buffer | string, size = Buffer
 
 test.each<[string, Buffer[], string]>([
   ['a pax name counts', [member('p', 'x', '30 path=./etc/vzdump/pct.conf\n'), member('other', '0', 'x')], 'whole'],
-  ['a GNU long name counts', [member('./@LongLink', 'L', './etc/vzdump/pct.conf\0'), member('other', '0', 'x')], 'whole'],
+  ['a GNU long name counts', [member('././@LongLink', 'L', './etc/vzdump/pct.conf\0'), member('other', '0', 'x')], 'whole'],
   [
     'a pax size counts, as of files of 8 GiB and more',
     [member('p', 'x', '12 size=600\n'), member('./etc/vzdump/pct.conf', '0', Buffer.alloc(600, 'x'), 0)],

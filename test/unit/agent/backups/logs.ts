@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const FOLDER = fileURLToPath(new URL('../../../fixtures/vzdump-logs', import.meta.url));
+const FOLDER = fileURLToPath(new URL('../../../fixtures/vzdump-logs/', import.meta.url));
 
 export const LOG_NAMES = readdirSync(FOLDER)
   .filter((name) => name.endsWith('.log'))

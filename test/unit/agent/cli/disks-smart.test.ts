@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { disksSmartCommand } from '#agent/cli/disks-smart';
 import { CommandFailed } from '#agent/cli/io';
 
-const FIXTURES = fileURLToPath(new URL('../../../fixtures/drives/smart', import.meta.url));
+const FIXTURES = fileURLToPath(new URL('../../../fixtures/drives/smart/', import.meta.url));
 let scratch = '';
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'felhom-smart-'));

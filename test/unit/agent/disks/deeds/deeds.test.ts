@@ -150,7 +150,7 @@ describe('assign', () => {
     ['it is not on record', { drives: [userDrive({ record: null })] }, {}, 'not-known'],
     ['the type is another', {}, { fstype: 'xfs' }, 'filesystem-not-supported'],
     ['drives are not changed', { writesOff: 'The agent cannot see it all.' }, {}, 'drive-writes-off'],
-    ['the uuid is none', {}, { uuid: '../../by-label/x' }, 'invalid-request'],
+    ['the uuid is none', {}, { uuid: '../by-label/x' }, 'invalid-request'],
     ['the uuid is too short', {}, { uuid: 'abc' }, 'invalid-request'],
     ['the option is another', {}, { options: 'suid' }, 'mount-option-refused'],
     ['the place is outside', {}, { where: '/mnt/felhom/../x' }, 'mount-point-refused'],

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const DIRECTORY = fileURLToPath(new URL('../../../../fixtures/drives/smart', import.meta.url));
+const DIRECTORY = fileURLToPath(new URL('../../../../fixtures/drives/smart/', import.meta.url));
 
 export const recordings = (): string[] => readdirSync(DIRECTORY).filter((name) => name !== 'README.md');
 
