@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { type BlockDevice, type KernelDevice, kernelDevice } from './sysfs-device.ts';
 import { each, entries, line, surelyEntries, surelyLine } from './sysfs-read.ts';
 
-export type { BlockDevice, KernelDevice, KernelPartition } from './sysfs-device.ts';
+export type { BlockDevice, KernelDevice } from './sysfs-device.ts';
 
 export interface Chip {
   name: string;
