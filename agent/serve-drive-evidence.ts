@@ -2,6 +2,7 @@
 import type { Clock } from '#shared/clock';
 import type { AgentConfig } from './config.ts';
 import type { InUse } from './disks/deeds/in-use.ts';
+import { asKnown } from './disks/inventory/as-known.ts';
 import type { DriveRecord, Inventory } from './disks/inventory/drive.ts';
 import type { Evidence } from './disks/inventory/evidence.ts';
 import { inventoryOf } from './disks/inventory/inventory.ts';
@@ -70,14 +71,6 @@ export interface DriveEvidence {
   smart: Smart;
   blank: BlankProofs;
 }
-
-const asKnown = async <T>(work: Promise<T>): Promise<{ known: true; value: T } | { known: false; why: string }> => {
-  try {
-    return { known: true, value: await work };
-  } catch (error) {
-    return { known: false, why: error instanceof Error ? error.message : String(error) };
-  }
-};
 
 export const composeDriveEvidence = (parts: EvidenceParts): DriveEvidence => {
   const { store, proc, sysfs, udev, zpool, check, records, problems, clock, journal, settings, bootId, sources } = parts;

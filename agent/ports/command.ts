@@ -79,6 +79,10 @@ export interface Outcome {
 
 type Run<Name extends string, T> = (name: Name, args: readonly string[], timeoutMs?: number) => Promise<T>;
 
+/** It ran into its deadline, or an earlier call still has not ended. */
+export const isLate = (error: unknown): boolean =>
+  error instanceof CommandError && (error.reason === 'timeout' || error.reason === 'stuck');
+
 /** Resolves to what the program wrote on stdout. The deadline is the table's unless a shorter one is given. */
 export type RunCommand<Name extends string = keyof typeof PROGRAMS> = Run<Name, string>;
 /** The same, for programs whose exit status or stderr says more. */

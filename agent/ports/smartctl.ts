@@ -1,5 +1,5 @@
 /** smartctl(8): what a drive says of itself. Whatever the exit status, the document comes first; a drive that hangs is let go. */
-import { CommandError, type RunCommand } from './command.ts';
+import { CommandError, isLate, type RunCommand } from './command.ts';
 
 /**
  * What happens where it is not known whether the drive sleeps: `strict` asks nothing more (`CHECK POWER MODE not implemented, exit(3)`),
@@ -39,7 +39,7 @@ const POWER_MS = 5_000;
 
 const whyNot = (error: unknown): SmartAnswer => {
   if (!(error instanceof CommandError)) return { said: false, why: 'failed' };
-  if (error.reason === 'timeout' || error.reason === 'stuck') return { said: false, why: 'hung' };
+  if (isLate(error)) return { said: false, why: 'hung' };
   return { said: false, why: error.reason === 'start' ? 'missing' : 'failed' };
 };
 

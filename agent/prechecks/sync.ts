@@ -2,7 +2,7 @@
  * Writes back what a container's file systems hold, from the host, before Proxmox does it with the container frozen: that freeze
  * has no other upper bound (pve-container:src/PVE/LXC.pm, sync_container_namespace).
  */
-import { CommandError } from '#agent/ports/command';
+import { isLate } from '#agent/ports/command';
 import { createTurn, type InTurn } from '#agent/turn';
 import type { Clock } from '#shared/clock';
 import type { Mount } from '#shared/mountinfo';
@@ -38,9 +38,6 @@ interface Pass {
   late: string[];
   failed: string[];
 }
-
-const isLate = (error: unknown): boolean =>
-  error instanceof CommandError && (error.reason === 'timeout' || error.reason === 'stuck');
 
 export type GuestSync = ReturnType<typeof createGuestSync>;
 

@@ -4,7 +4,7 @@ import { FelhomError } from '#shared/errors';
 import type { AssignDisk, AssignedDisk } from '#shared/wire/disks';
 import { type AgentConfig, FILESYSTEMS, type Filesystem } from '../../config.ts';
 import type { MappedRoot } from '../../guests/idmap.ts';
-import { CommandError } from '../../ports/command.ts';
+import { CommandError, isLate } from '../../ports/command.ts';
 import type { DriveCheck } from '../../ports/drive-check.ts';
 import { DirectoryError } from '../../ports/immutable.ts';
 import { StoreError } from '../../ports/store.ts';
@@ -95,7 +95,7 @@ const explained = (error: unknown, where: string): unknown => {
       'Something else than this drive answered to its name, so it was not connected. Ask your operator to look at it.';
     return new FelhomError('mount-failed', `${sentence} ${NOTHING}`, error);
   }
-  if (error instanceof CommandError && (error.reason === 'timeout' || error.reason === 'stuck')) {
+  if (isLate(error)) {
     const sentence =
       'The drive did not answer in time while it was being mounted. Check its cable and its power, then try again.';
     return new FelhomError('drive-not-answering', sentence, error);

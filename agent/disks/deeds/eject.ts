@@ -3,7 +3,7 @@ import { type Clock, sleep } from '#shared/clock';
 import { FelhomError } from '#shared/errors';
 import type { Mount } from '#shared/mountinfo';
 import type { EjectDisk, Ejected } from '#shared/wire/disks';
-import { CommandError, type RunCommand } from '../../ports/command.ts';
+import { isLate, type RunCommand } from '../../ports/command.ts';
 import type { DriveCheck } from '../../ports/drive-check.ts';
 import type { GuestOfProcess } from '../../ports/guest-of-process.ts';
 import type { KernelDevice } from '../../ports/sysfs.ts';
@@ -66,9 +66,6 @@ const inUse = (dependants: readonly Dependant[], cause?: unknown): FelhomError =
 
 const unknown = (what: string): FelhomError =>
   new FelhomError('not-known', `${what} cannot be told now. ${STILL} Please try again in a minute.`);
-
-const isLate = (error: unknown): boolean =>
-  error instanceof CommandError && (error.reason === 'timeout' || error.reason === 'stuck');
 
 const explained = (error: unknown): FelhomError => {
   if (error instanceof FelhomError) return error;

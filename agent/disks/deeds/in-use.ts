@@ -3,6 +3,7 @@ import type { DriveCheck } from '../../ports/drive-check.ts';
 import type { GuestOfProcess } from '../../ports/guest-of-process.ts';
 import { deviceFile } from '../../ports/probe.ts';
 import type { KernelDevice } from '../../ports/sysfs.ts';
+import { asKnown } from '../inventory/as-known.ts';
 import type { Assignment } from '../inventory/assignment.ts';
 import type { Drive, Holder } from '../inventory/drive.ts';
 import type { Known, SeenMount } from '../inventory/evidence.ts';
@@ -34,14 +35,6 @@ const partsNow = (
   return same !== undefined && same.diskseq === device.diskseq && same.numbers === device.numbers ? partsOf(found) : null;
 };
 
-const known = async <T>(work: Promise<T>): Promise<Known<T>> => {
-  try {
-    return { known: true, value: await work };
-  } catch (error) {
-    return { known: false, why: error instanceof Error ? error.message : String(error) };
-  }
-};
-
 export const createInUse = ({ check, gather, assignments, guestOf }: InUsePorts): InUse => {
   const guestsOf = async (mounts: readonly SeenMount[]): Promise<HolderSources['guestOf']> => {
     const pids = [...new Set(mounts.filter(({ host }) => !host).map(({ pid }) => pid))];
@@ -54,7 +47,7 @@ export const createInUse = ({ check, gather, assignments, guestOf }: InUsePorts)
 
   /** The kernel's own word. Where somebody was named already it adds nothing. */
   const claims = async ({ devices }: Parts): Promise<Holder[]> => {
-    const answers = await Promise.all(devices.map(({ name }) => known(check.exclusive(deviceFile(name)))));
+    const answers = await Promise.all(devices.map(({ name }) => asKnown(check.exclusive(deviceFile(name)))));
     return answers.flatMap((answer) => {
       if (!answer.known) return [notKnown('somebody claims it', answer.why)];
       return answer.value === 'busy' ? [holder('exclusive', 'The kernel says that somebody claims it, or a part of it.')] : [];
@@ -68,7 +61,7 @@ export const createInUse = ({ check, gather, assignments, guestOf }: InUsePorts)
       if (parts === null) return [notKnown('it is in use', 'it is not plugged in as it was')];
       const own = sources.mounts.known ? mountsOn(sources.mounts.value, parts) : [];
       const numbers = [...new Set([...parts.numbers, ...own.map(({ mount }) => mount.device)])];
-      const [users, claimed, whose] = await Promise.all([known(check.users(numbers)), claims(parts), guestsOf(own)]);
+      const [users, claimed, whose] = await Promise.all([asKnown(check.users(numbers)), claims(parts), guestsOf(own)]);
       const named = holdersFrom(parts, { sources, users, guestOf: whose });
       return named.length > 0 ? [...named, ...claimed.filter(({ kind }) => kind === 'unknown')] : claimed;
     },

@@ -4,7 +4,7 @@
  */
 import { type Clock, waitAtMost } from '#shared/clock';
 import type { ReadBlockCounters } from '../../ports/block-counters.ts';
-import { CommandError } from '../../ports/command.ts';
+import { isLate } from '../../ports/command.ts';
 import { type DriveCheck, DriveCheckError } from '../../ports/drive-check.ts';
 import { deviceFile, type ProbeDevice } from '../../ports/probe.ts';
 import type { KernelDevice } from '../../ports/sysfs.ts';
@@ -88,8 +88,7 @@ const HANGS = unknown('It does not answer.');
 const SOON = unknown('Nobody has looked into it yet.');
 
 const isHang = (error: unknown): boolean =>
-  (error instanceof CommandError && (error.reason === 'timeout' || error.reason === 'stuck')) ||
-  (error instanceof DriveCheckError && (error.reason === 'hung' || error.reason === 'stuck'));
+  isLate(error) || (error instanceof DriveCheckError && (error.reason === 'hung' || error.reason === 'stuck'));
 
 const whyOf = (error: unknown) => unknown(error instanceof Error ? error.message : String(error));
 
