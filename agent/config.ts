@@ -78,6 +78,12 @@ export interface AgentConfig {
     /** Files whose loop devices count as drives; only in tests and the demo. */
     loopDrives: readonly string[];
   };
+  opsign: {
+    /** The operators' public keys; a file beside it, `grants.json`, is felhom's second witness of used grants. */
+    authorizedKeys: string;
+    /** How long an operation waits for its signature. */
+    maxAgeMs: number;
+  };
   limits: { requestsPerSecond: number; streams: number };
 }
 
@@ -298,6 +304,10 @@ const agentFile = section({
     udev_dir: optional(directory, '/run/udev'),
     loop_drives: optional(listOf(absolutePath), []),
   }),
+  opsign: group({
+    authorized_keys: optional(absolutePath, '/etc/felhom/opsign.keys'),
+    max_age: optional(duration('10m', '30d'), 24 * HOUR_MS),
+  }),
   limits: group({
     requests_per_second: optional(integer(1, 1_000_000), 20),
     streams: optional(integer(1, 10_000), 4),
@@ -318,7 +328,7 @@ export const parseConfig = (yaml: string): ParsedConfig => {
   if ('problems' in tree) return { ok: false, problems: tree.problems };
   const read = readSettings(agentFile, tree.value);
   if (!read.ok) return read;
-  const { host_id, proxmox, backup, disks, limits, ...rest } = read.settings;
+  const { host_id, proxmox, backup, disks, opsign, limits, ...rest } = read.settings;
   return {
     ok: true,
     config: {
@@ -356,6 +366,7 @@ export const parseConfig = (yaml: string): ParsedConfig => {
         udevDir: disks.udev_dir,
         loopDrives: disks.loop_drives,
       },
+      opsign: { authorizedKeys: opsign.authorized_keys, maxAgeMs: opsign.max_age },
       limits: { requestsPerSecond: limits.requests_per_second, streams: limits.streams },
     },
   };
@@ -388,6 +399,7 @@ export const compareConfigs = (before: AgentConfig, after: AgentConfig): { atOnc
       'disks.filesystems': [before.disks.filesystems, after.disks.filesystems],
       'disks.protect': [before.disks.protect, after.disks.protect],
       'disks.guests': [before.disks.guests, after.disks.guests],
+      'opsign.max_age': [before.opsign.maxAgeMs, after.opsign.maxAgeMs],
       limits: [before.limits, after.limits],
     }),
     needRestart: changed({
@@ -398,6 +410,7 @@ export const compareConfigs = (before: AgentConfig, after: AgentConfig): { atOnc
       proxmox: [before.proxmox, after.proxmox],
       'disks.mount_root': [before.disks.mountRoot, after.disks.mountRoot],
       'disks.udev_dir': [before.disks.udevDir, after.disks.udevDir],
+      'opsign.authorized_keys': [before.opsign.authorizedKeys, after.opsign.authorizedKeys],
       'disks.loop_drives': [before.disks.loopDrives, after.disks.loopDrives],
     }),
   };

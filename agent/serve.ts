@@ -177,7 +177,13 @@ const compose = async (
       const changes = compareConfigs(current, next);
       const { filesystems, protect, guests: mayTake } = next.disks;
       const reread = { ...current.disks, filesystems, protect, guests: mayTake };
-      current = { ...current, backup: next.backup, disks: reread, limits: next.limits };
+      current = {
+        ...current,
+        backup: next.backup,
+        disks: reread,
+        opsign: { ...current.opsign, maxAgeMs: next.opsign.maxAgeMs },
+        limits: next.limits,
+      };
       return changes;
     },
     close,

@@ -36,6 +36,8 @@ export interface Endpoint<Reply = unknown, Body = unknown, Query = unknown, Para
   readonly summary: string;
   /** HTTP status of success; 200 unless told. */
   readonly status?: number;
+  /** Of a call that may answer before its work has ended: whether this reply only says that it began. It is answered with 202. */
+  readonly isUnderWay?: (reply: Reply) => boolean;
   readonly params?: Typed<Params>;
   readonly query?: Typed<Query>;
   readonly body?: Typed<Body>;

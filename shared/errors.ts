@@ -9,6 +9,8 @@ export const ERROR_STATUS = {
   'token-superseded': 401,
   'token-wrong-guest': 401,
   'scope-missing': 403,
+  'needs-confirmation': 403,
+  'operator-needed': 403,
   'not-found': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,
@@ -19,10 +21,15 @@ export const ERROR_STATUS = {
   'drive-not-answering': 409,
   'drive-not-found': 409,
   'drive-protected': 409,
+  'drive-too-small': 409,
   'drive-unknown-owner': 409,
   'drive-writes-off': 409,
   'duplicate-instance': 409,
   'filesystem-not-supported': 409,
+  'format-failed': 409,
+  'format-running': 409,
+  'grant-refused': 409,
+  'grants-off': 409,
   'guest-already-enrolled': 409,
   'guest-elsewhere': 409,
   'guest-not-enrolled': 409,
@@ -39,6 +46,8 @@ export const ERROR_STATUS = {
   'proxmox-permission': 409,
   'proxmox-unreachable': 409,
   'not-known': 409,
+  'op-not-found': 409,
+  'op-not-prepared': 409,
   'state-failed': 409,
   'body-too-large': 413,
   'unsupported-media-type': 415,
@@ -54,6 +63,10 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
 export interface RefusalDetails {
   /** Guests that would lose something by what was asked. */
   dependentGuests?: readonly number[];
+  /** Of `needs-confirmation`: the id that confirms, and the whole drive's kernel name. */
+  needsConfirmation?: { durableId: string; device: string };
+  /** Of `operator-needed`: what the operator is to sign. */
+  pendingOp?: { id: string; op: 'storage_wipe'; hostScope: string; durableId: string; fstype: string; device: string };
 }
 
 export class FelhomError extends Error {

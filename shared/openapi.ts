@@ -35,6 +35,7 @@ const operation = (id: string, endpoint: AnyEndpoint) => ({
   ...(endpoint.body ? { requestBody: { required: true, ...json(endpoint.body) } } : {}),
   responses: {
     [endpoint.status ?? 200]: { description: 'Done.', ...answer(endpoint) },
+    ...(endpoint.isUnderWay === undefined ? {} : { 202: { description: 'It has begun.', ...answer(endpoint) } }),
     default: { description: 'Refused: `error` is a sentence for people, `code` a stable word.', ...json(EnvelopeSchema) },
   },
 });

@@ -49,7 +49,11 @@ export const PROBLEMS = {
   'drive-seen-by-copy': 'warning',
   'drive-source-missing': 'warning',
   'drive-writes-off': 'critical',
+  'format-interrupted': 'warning',
   'mount-point-unprotected': 'critical',
   'protect-unmatched': 'notice',
+  // Operations that need a signature.
+  'clock-doubtful': 'warning',
+  'storage-out-of-use': 'warning',
 } as const satisfies Record<string, Severity>;
 export type ProblemCode = keyof typeof PROBLEMS;

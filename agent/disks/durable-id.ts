@@ -1,4 +1,4 @@
-/** Durable ids of listings: what a drive is called on the wire, and what its digest covers. */
+/** Durable ids: what a drive is called on the wire, and what its digest covers. */
 import { createHash } from 'node:crypto';
 import { driveDurableId } from '#shared/durable-id';
 import { base32 } from '../trust/base32.ts';
@@ -44,4 +44,23 @@ export const listedDurableId = (drive: Drive): string => {
     sizeBytes,
     digest: digestOf(['listing', drive.role, stableIdentity(drive)]),
   });
+};
+
+/** What an id that permits something is bound to, beside the drive itself. */
+export interface Binding {
+  op: 'storage_wipe' | 'format';
+  fstype: string;
+  vmid: number;
+  /** 128 bits, of the row that waits for the confirmation or the signature: no two ids are ever the same. */
+  nonce: Uint8Array;
+}
+
+/** For the audit, and for whoever wonders why two ids differ. */
+export const identityText = (drive: Drive): string => JSON.stringify(stableIdentity(drive));
+
+/** Of a confirmation or an operation; made anew from the drive as it is when it is used, and compared. */
+export const boundDurableId = (drive: Drive, { op, fstype, vmid, nonce }: Binding): string => {
+  const { model, serial, sizeBytes } = drive.identity;
+  const covered = [op, drive.role, stableIdentity(drive), fstype, vmid, Buffer.from(nonce).toString('hex')];
+  return driveDurableId({ role: drive.role, model, serial, sizeBytes, digest: digestOf(covered) });
 };

@@ -1,7 +1,10 @@
 /** The admin API: each endpoint and the service call that answers it. */
+
 import type { PrunePlan, RestoreAdvice, VerifyState } from '#shared/wire/admin-backups';
+import type { AdminOp, Trust } from '#shared/wire/admin-ops';
 import type { Archives, ArchivesQuery } from '#shared/wire/archives';
 import type { BackupStarted, BackupStatus, StatusQuery } from '#shared/wire/backups';
+import type { FormatJob } from '#shared/wire/jobs';
 import type { Job } from '../backups/jobs.ts';
 import { startedView } from '../backups/view.ts';
 import type { DiskAdmin } from '../disks/admin.ts';
@@ -34,6 +37,15 @@ export interface AdminServices {
   };
   problems: { list(): Problem[] };
   disks: DiskAdmin;
+  formats: { any(id: string): FormatJob };
+  ops: {
+    list(): Promise<{ ops: AdminOp[]; trust: Trust }>;
+    show(id: string): Promise<AdminOp>;
+    prepare(id: string, options: { undo: boolean }): Promise<AdminOp>;
+    grant(text: string): Promise<FormatJob>;
+    acceptState(): Promise<Trust>;
+    acceptClock(): Promise<Trust>;
+  };
 }
 
 export const adminHandlers = (guests: Guests, services: AdminServices): AdminHandlers => ({
@@ -59,4 +71,11 @@ export const adminHandlers = (guests: Guests, services: AdminServices): AdminHan
   demoteDrive: ({ body }) => services.disks.demote(body.drive),
   releaseDrive: ({ body }) => services.disks.release(body.drive),
   ejectDrive: ({ body }) => services.disks.eject(body.where),
+  listAllOps: () => services.ops.list(),
+  showOp: ({ query }) => services.ops.show(query.id),
+  prepareOp: ({ body: { id, undo } }) => services.ops.prepare(id, { undo }),
+  grantAnyOp: ({ body }) => services.ops.grant(body.grant),
+  acceptState: () => services.ops.acceptState(),
+  acceptClock: () => services.ops.acceptClock(),
+  showFormat: ({ query }) => services.formats.any(query.id),
 });

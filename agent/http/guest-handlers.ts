@@ -13,6 +13,8 @@ import type {
   StatusQuery,
 } from '#shared/wire/backups';
 import type { Identity } from '#shared/wire/identity';
+import type { FormatJob } from '#shared/wire/jobs';
+import type { Op } from '#shared/wire/ops';
 import type { DiskService } from '../disks/service.ts';
 import type { Problem } from '../health/problems.ts';
 import { problemView } from '../health/view.ts';
@@ -34,6 +36,11 @@ export interface GuestServices {
   problems: { list(vmid: number): Problem[] };
   events: Pick<EventHub, 'follow'>;
   disks: Pick<DiskService, 'list' | 'assign' | 'eject' | 'format'>;
+  formats: { job(vmid: number, id: string): FormatJob };
+  ops: {
+    list(vmid: number): Op[];
+    grant(vmid: number, id: string, text: string): Promise<FormatJob>;
+  };
   metrics: Pick<Metrics, 'read'>;
   storage: GuestStorageService;
   /** The part of an identity that is the same for every guest. */
@@ -41,7 +48,7 @@ export interface GuestServices {
 }
 
 export const guestHandlers = (services: GuestServices): GuestHandlers => {
-  const { duty, backups, archives, problems, events, disks, metrics, storage, agent } = services;
+  const { duty, backups, archives, problems, events, disks, formats, ops, metrics, storage, agent } = services;
   const { version, host_scope, node, fingerprints } = agent;
   const document = openapi(GUEST_API, version);
   return {
@@ -58,7 +65,10 @@ export const guestHandlers = (services: GuestServices): GuestHandlers => {
     listDisks: ({ guest }) => disks.list(guest.vmid),
     assignDisk: ({ guest, body }) => disks.assign(guest.vmid, body),
     ejectDisk: ({ guest, body }) => disks.eject(guest.vmid, body),
-    formatDisk: () => disks.format(),
+    formatDisk: ({ guest, body }) => disks.format(guest.vmid, body),
+    getJob: ({ guest, params }) => formats.job(guest.vmid, params.id),
+    listOps: ({ guest }) => ({ vmid: guest.vmid, ops: ops.list(guest.vmid) }),
+    grantOp: ({ guest, params, body }) => ops.grant(guest.vmid, params.id, body.grant),
     getHostMetrics: ({ guest }) => metrics.read(guest.vmid),
     getProblems: ({ guest }) => ({ vmid: guest.vmid, problems: problems.list(guest.vmid).map(problemView) }),
     getEvents: ({ guest, signal }, send) => events.follow(guest, send, signal),

@@ -122,6 +122,8 @@ const mountOne = (app: FastifyInstance, one: One): void => {
   const status = endpoint.status ?? 200;
   const schema = endpoint.raw ? forReplies(endpoint.reply as object) : envelopeOf(endpoint.reply);
 
+  const statusOf = (data: unknown): number => (endpoint.isUnderWay?.(data) ? 202 : status);
+
   const render = (reply: FastifyReply, data: unknown): string => {
     const answer = endpoint.raw ? data : success(data);
     try {
@@ -142,7 +144,7 @@ const mountOne = (app: FastifyInstance, one: One): void => {
       sendRefusal(request, reply, endpoint, new Error(`the answer of ${endpoint.path} would exceed ${answerBytes} bytes`));
       return;
     }
-    reply.code(status).headers(ANSWER_HEADERS).send(text);
+    reply.code(statusOf(data)).headers(ANSWER_HEADERS).send(text);
   };
 
   const run = (request: FastifyRequest, reply: FastifyReply): void => {

@@ -160,4 +160,89 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (boot_id, diskseq)
   ) STRICT;
   `,
+  `
+  -- What a guest was asked to confirm: for 15 minutes, once.
+  CREATE TABLE confirmations (
+    durable_id TEXT PRIMARY KEY,
+    nonce BLOB NOT NULL,
+    vmid INTEGER NOT NULL,
+    drive INTEGER NOT NULL REFERENCES drives (id) ON DELETE CASCADE,
+    fstype TEXT NOT NULL,
+    identity TEXT NOT NULL,           -- JSON, for the audit: what the id's digest covers
+    boot_id TEXT NOT NULL,
+    created_monotonic INTEGER NOT NULL, -- ms of that boot: its age, whatever the wall clock does
+    created_at INTEGER NOT NULL,
+    used_at INTEGER
+  ) STRICT;
+
+  -- What only the operator's signature permits.
+  CREATE TABLE pending_ops (
+    id TEXT PRIMARY KEY,
+    op TEXT NOT NULL CHECK (op IN ('storage_wipe')),
+    durable_id TEXT NOT NULL UNIQUE,
+    nonce BLOB NOT NULL,
+    vmid INTEGER NOT NULL,
+    instance TEXT NOT NULL,           -- of the guest that asked
+    drive INTEGER NOT NULL REFERENCES drives (id) ON DELETE CASCADE,
+    device TEXT NOT NULL,             -- the kernel's name, for people
+    role TEXT NOT NULL CHECK (role IN ('system', 'backup')),
+    fstype TEXT NOT NULL,
+    identity TEXT NOT NULL,           -- JSON, for the audit: what the id's digest covers
+    boot_id TEXT NOT NULL,
+    created_monotonic INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'granted', 'expired', 'closed')),
+    reason TEXT NOT NULL DEFAULT '',
+    closed_at INTEGER,
+    job_id TEXT NOT NULL DEFAULT '',
+    granted_by TEXT NOT NULL DEFAULT '',
+    prepared TEXT NOT NULL DEFAULT '[]' -- JSON array: what 'ops prepare' did and has not undone
+  ) STRICT;
+  CREATE INDEX pending_ops_by_state ON pending_ops (state, created_at);
+
+  CREATE TABLE used_grants (
+    jti TEXT PRIMARY KEY,
+    op_id TEXT NOT NULL UNIQUE,
+    kid TEXT NOT NULL,
+    sub TEXT NOT NULL,
+    issued_at INTEGER NOT NULL,       -- as the signature says
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL
+  ) STRICT;
+
+  -- One row. The second file beside the operator's keys holds the same: a database that was lost or put back from a copy is told by it.
+  CREATE TABLE grant_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    setup_id TEXT NOT NULL,
+    counter INTEGER NOT NULL,
+    clock_mark INTEGER                -- newest time that was believed
+  ) STRICT;
+
+  CREATE TABLE formats (
+    job_id TEXT PRIMARY KEY,
+    vmid INTEGER NOT NULL,
+    drive INTEGER NOT NULL,           -- of the record that the drive had when it began
+    device TEXT NOT NULL,
+    model TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    size_bytes INTEGER,
+    fstype TEXT NOT NULL,
+    permitted_by TEXT NOT NULL CHECK (permitted_by IN ('blank', 'confirmed', 'granted')),
+    asked_id TEXT NOT NULL,           -- the durable_id of the request; '' where it had none
+    bound_id TEXT NOT NULL,           -- the confirmed or granted one; '' for a blank drive
+    op_id TEXT NOT NULL DEFAULT '',
+    identity TEXT NOT NULL,           -- JSON: the drive as it was before
+    owner TEXT NOT NULL,              -- JSON: whose it becomes
+    boot_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'interrupted')),
+    phase TEXT NOT NULL,
+    uuid TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT '',
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER
+  ) STRICT;
+  CREATE INDEX formats_running ON formats (state) WHERE state = 'running';
+  CREATE INDEX formats_by_guest ON formats (vmid, started_at);
+  `,
 ];

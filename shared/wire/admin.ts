@@ -17,6 +17,7 @@ import {
   verifyProgress,
 } from './admin-backups.ts';
 import { demoteDrive, ejectDrive, listDrives, releaseDrive, showDrive } from './admin-disks.ts';
+import { acceptClock, acceptState, grantAnyOp, listAllOps, prepareOp, showFormat, showOp } from './admin-ops.ts';
 import { nullable } from './values.ts';
 
 export const GuestParams = typed(Type.Object({ vmid: VmidText }));
@@ -120,4 +121,11 @@ export const ADMIN_API = {
   demoteDrive,
   releaseDrive,
   ejectDrive,
+  listAllOps,
+  showOp,
+  prepareOp,
+  grantAnyOp,
+  acceptState,
+  acceptClock,
+  showFormat,
 };

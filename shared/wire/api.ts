@@ -4,7 +4,9 @@ import { getBackupDue, getBackupStatus, reportHeld, startBackup } from './backup
 import { assignDisk, ejectDisk, formatDisk, listDisks } from './disks.ts';
 import { getEvents } from './events.ts';
 import { getHealthz, getIdentity, getOpenapi } from './identity.ts';
+import { getJob } from './jobs.ts';
 import { getHostMetrics } from './metrics.ts';
+import { grantOp, listOps } from './ops.ts';
 import { getProblems } from './problems.ts';
 import { getStorage } from './storage.ts';
 
@@ -23,6 +25,9 @@ export const GUEST_API = {
   assignDisk,
   ejectDisk,
   formatDisk,
+  getJob,
+  listOps,
+  grantOp,
   getHostMetrics,
   getProblems,
   getEvents,

@@ -135,9 +135,11 @@ export const ejectDisk = endpoint({
 
 export const FormatDisk = typed(
   Type.Object({
+    /** A kernel name as `GET /disks` shows it, with or without `/dev/`; never opened as a path. */
     device: Type.String({ minLength: 1, maxLength: 255 }),
     fstype: Type.String({ minLength: 1, maxLength: 32 }),
     confirmed: Type.Optional(Type.Boolean()),
+    /** To confirm: of the refusal that asked for it. */
     durable_id: Type.Optional(Type.String({ maxLength: 255 })),
   }),
 );
@@ -147,9 +149,13 @@ export const Formatted = typed(
   Type.Object({
     vmid: Vmid,
     device: Type.String(),
+    /** False while it is under way (202): then `GET /jobs/{id}`, or the same call again, tells how it ends. */
     formatted: Type.Boolean(),
     data_bearing: Type.Boolean(),
     reason: Type.String(),
+    job_id: Type.String(),
+    /** `uuid:<id>` of the new file system, which can be assigned; empty while it is under way. */
+    durable_id: Type.String(),
   }),
 );
 export type Formatted = TypeOf<typeof Formatted>;
@@ -159,21 +165,35 @@ const deviceNamed = (body: unknown): string => {
   return typeof device === 'string' ? device.slice(0, 255) : '';
 };
 
+type Details = NonNullable<Parameters<RefusalForm>[0]['details']>;
+
+/** What a 403 carries: the one way forward that it stands for. */
+const wayForward = ({ needsConfirmation, pendingOp }: Details): object | null => {
+  if (needsConfirmation !== undefined)
+    return { needs_confirmation: true, durable_id: needsConfirmation.durableId, device: needsConfirmation.device };
+  if (pendingOp === undefined) return null;
+  const { id, op, hostScope, durableId, fstype, device } = pendingOp;
+  return { device, pending_op: { id, op, host_scope: hostScope, durable_id: durableId, fstype } };
+};
+
 /**
  * Clients read `data` at any status, and take a 403 for one that shows the way forward, so a refusal that is neither
  * `needs_confirmation` nor a pending operation is never a 403, and always says that nothing was formatted.
  */
-const notFormatted: RefusalForm = ({ status, error, vmid, body }) => ({
-  status: status === 400 ? 422 : status === 403 ? 409 : status,
-  data: { vmid, device: deviceNamed(body), formatted: false, data_bearing: true, reason: error },
-});
+const notFormatted: RefusalForm = ({ status, error, vmid, body, details = {} }) => {
+  const forward = wayForward(details);
+  const plain = { vmid, device: deviceNamed(body), formatted: false, data_bearing: true, reason: error };
+  if (forward !== null) return { status: 403, data: { ...plain, ...forward } };
+  return { status: status === 400 ? 422 : status === 403 ? 409 : status, data: plain };
+};
 
 export const formatDisk = endpoint({
   method: 'POST',
   path: '/disks/format',
   access: 'disks:manage',
-  summary: 'Wipes a whole drive and makes one file system on it.',
+  summary: 'Wipes a whole drive and makes one file system on it. Answers after 10 s at the latest, with 202 while it goes on.',
   body: FormatDisk,
   reply: Formatted,
+  isUnderWay: ({ formatted }) => !formatted,
   refusal: notFormatted,
 });

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { eventStream, type TypeOf, typed } from '../endpoint.ts';
 import { Vmid } from '../ids.ts';
 import { BackupJob } from './backups.ts';
+import { FormatJob } from './jobs.ts';
 import { Problem } from './problems.ts';
 import { nullable } from './values.ts';
 
@@ -26,6 +27,12 @@ const ArchivesEvent = Type.Object({ event: Type.Literal('archives'), data: Type.
 /** A drive came, went, or is known better: `GET /disks` tells which. Needs the scope `disks:read`. */
 const DisksEvent = Type.Object({ event: Type.Literal('disks'), data: Type.Object({ vmid: Vmid }) });
 
+/** A format of this guest's began, or ended. Needs the scope `disks:read`. */
+const FormatEvent = Type.Object({ event: Type.Literal('format'), data: FormatJob });
+
+/** One of this guest's operations came, was granted, or is over: `GET /ops` tells. Needs the scope `disks:read`. */
+const OpsEvent = Type.Object({ event: Type.Literal('ops'), data: Type.Object({ vmid: Vmid }) });
+
 /** Something began to be wrong with this guest or its host, or no longer is. */
 const ProblemEvent = Type.Object({
   event: Type.Literal('problem'),
@@ -35,7 +42,7 @@ const ProblemEvent = Type.Object({
   }),
 });
 
-export const GuestEvent = typed(Type.Union([Hello, JobEvent, ArchivesEvent, DisksEvent, ProblemEvent]));
+export const GuestEvent = typed(Type.Union([Hello, JobEvent, ArchivesEvent, DisksEvent, FormatEvent, OpsEvent, ProblemEvent]));
 export type GuestEvent = TypeOf<typeof GuestEvent>;
 
 export const getEvents = eventStream({
