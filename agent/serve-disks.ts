@@ -15,7 +15,7 @@ import { createClaims } from './disks/known/claims.ts';
 import { createQuiet } from './disks/known/quiet.ts';
 import type { Records } from './disks/known/records.ts';
 import { createWatch } from './disks/known/watch.ts';
-import { createDisks } from './disks/service.ts';
+import { createDisks, type DiskPorts } from './disks/service.ts';
 import type { SmartState } from './disks/smart/service.ts';
 import { createSelfTest } from './disks/sources/self-test.ts';
 import { createWritesOff } from './disks/sources/writes-off.ts';
@@ -56,6 +56,7 @@ export interface DiskParts {
   busy: () => boolean;
   /** This guest sees something else of the drives than before. */
   changed: (vmid: number) => void;
+  format: DiskPorts['format'];
   sources: DriveSources;
 }
 
@@ -125,7 +126,7 @@ export const composeDisks = async (parts: DiskParts) => {
     healthOf: ({ name }: Drive) => healthView(smart.of(name)),
     writesOff: writesOff.why,
   };
-  const disks = createDisks({ ...shared, settings, mounted, assign: deeds.assign, eject: deeds.eject });
+  const disks = createDisks({ ...shared, settings, mounted, assign: deeds.assign, eject: deeds.eject, format: parts.format });
   const diskAdmin = createDiskAdmin({
     ...shared,
     eject: deeds.eject,

@@ -2,6 +2,7 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#shared/clock';
+import { FelhomError } from '#shared/errors';
 import { type AgentConfig, compareConfigs } from './config.ts';
 import { loadRecords } from './disks/known/records.ts';
 import { createEnrolment } from './guests/enrolment.ts';
@@ -80,6 +81,9 @@ const compose = async (
   close: () => Promise<void>,
 ): Promise<RunningAgent> => {
   let current = config;
+  const notYet = (): never => {
+    throw new FelhomError('not-supported-yet', 'This version of felhom cannot format a drive yet. Nothing was erased.');
+  };
 
   const token = await readTokenFile(config.proxmox.tokenFile);
   const node = await nodeName(config.proxmox, journal);
@@ -111,6 +115,7 @@ const compose = async (
     guests: () => guests.enrolled().map(({ vmid }) => vmid),
     busy: () => backups.running().length > 0,
     changed: (vmid) => events.disksChanged(vmid),
+    format: notYet,
   });
   undo.push(driving.close);
   const metrics = createMetrics({
@@ -143,13 +148,15 @@ const compose = async (
   const events = createEventHub({ backups, problems });
   await backups.resume();
 
+  const formats = { job: notYet, any: notYet };
+  const ops = { list: notYet, show: notYet, prepare: notYet, grant: notYet, acceptState: notYet, acceptClock: notYet };
   const agent = { version: VERSION, host_scope: identity.hostId, node, fingerprints: { now: identity.fingerprint, next: null } };
   const server = await createGuestServer({
     listen: config.listen,
     key: identity.key,
     certificate: identity.certificate,
     guests,
-    handlers: guestHandlers({ duty, backups, archives, problems, events, disks, metrics, storage, agent }),
+    handlers: guestHandlers({ duty, backups, archives, problems, events, disks, formats, ops, metrics, storage, agent }),
     interfaces,
     clock,
     journal,
@@ -157,7 +164,7 @@ const compose = async (
   undo.push(() => server.close());
   const admin = await createAdminServer({
     runtimeDir: config.runtimeDir,
-    handlers: adminHandlers(guests, { enrolment, duty, backups, archives, problems, disks: diskAdmin }),
+    handlers: adminHandlers(guests, { enrolment, duty, backups, archives, problems, disks: diskAdmin, formats, ops }),
     journal,
   });
   undo.push(() => admin.close());

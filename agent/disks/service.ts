@@ -1,6 +1,5 @@
 /** The drives of this host for its guests: what they see, and what they may have done. */
-import { FelhomError } from '#shared/errors';
-import type { AssignDisk, AssignedDisk, Disk, Disks, EjectDisk, Ejected } from '#shared/wire/disks';
+import type { AssignDisk, AssignedDisk, Disk, Disks, EjectDisk, Ejected, FormatDisk, Formatted } from '#shared/wire/disks';
 import { ageSeconds } from '../collector.ts';
 import type { AgentConfig } from '../config.ts';
 import { type MountedService, mountedNow } from './deeds/mounted.ts';
@@ -22,6 +21,7 @@ export interface DiskPorts {
   writesOff: () => string;
   assign: (vmid: number, body: AssignDisk) => Promise<AssignedDisk>;
   eject: (vmid: number, body: EjectDisk) => Promise<Ejected>;
+  format: (vmid: number, body: FormatDisk) => Promise<Formatted>;
 }
 
 export const createDisks = (ports: DiskPorts) => {
@@ -71,12 +71,7 @@ export const createDisks = (ports: DiskPorts) => {
     glance,
     assign: (vmid: number, body: AssignDisk): Promise<AssignedDisk> => told(ports.assign(vmid, body)),
     eject: (vmid: number, body: EjectDisk): Promise<Ejected> => told(ports.eject(vmid, body)),
-    format: (): never => {
-      throw new FelhomError(
-        'not-supported-yet',
-        'This version of felhom cannot format a drive yet. Nothing was erased. Please ask your operator to prepare the drive.',
-      );
-    },
+    format: (vmid: number, body: FormatDisk): Promise<Formatted> => told(ports.format(vmid, body)),
   };
 };
 export type DiskService = ReturnType<typeof createDisks>;

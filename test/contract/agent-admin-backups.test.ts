@@ -70,6 +70,8 @@ beforeEach(async () => {
     archives: { list: unused, protect: unused, verify: unused, verifyState: unused, prune: unused, restoreAdvice: unused },
     problems: { list: () => [] },
     disks: { list: unused, show: unused, demote: unused, release: unused, eject: unused },
+    formats: { any: unused },
+    ops: { list: unused, show: unused, prepare: unused, grant: unused, acceptState: unused, acceptClock: unused },
   };
   const registry = {
     list: () => ({

@@ -13,7 +13,14 @@ import { startNode } from './backups-node.ts';
 const [CT, VM] = [202, 302];
 const said = (app: string, held = true, covered = true): HeldApp => ({ app, held, held_ms: held ? 700 : 0, covered });
 const GOOD = [said('db'), said('web')];
-const IDLE = { disks: {} as never, metrics: {} as never, storage: {} as never, agent: {} as never };
+const IDLE = {
+  disks: {} as never,
+  formats: {} as never,
+  ops: {} as never,
+  metrics: {} as never,
+  storage: {} as never,
+  agent: {} as never,
+};
 
 let node: Awaited<ReturnType<typeof startNode>>;
 let backing: Awaited<ReturnType<(typeof node)['startAgent']>>;

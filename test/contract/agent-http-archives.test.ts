@@ -50,6 +50,8 @@ beforeAll(async () => {
     },
     events: { follow: unused },
     disks: {} as never,
+    formats: {} as never,
+    ops: {} as never,
     metrics: { read: unused },
     storage: {
       list: unused,

@@ -118,6 +118,8 @@ export const startTestAgent = async ({
   const handlers = guestHandlers({
     agent,
     disks: { list: unused, assign: unused, eject: unused, format: notYet },
+    formats: { job: unused },
+    ops: { list: unused, grant: unused },
     duty: { due: unused, start: unused },
     backups: { status: unused, reportHeld: unused },
     archives: { list: unused },
