@@ -12,7 +12,7 @@ import { type ListingFacts, listingOf, type MountedFacts } from './view.ts';
 export interface DiskPorts {
   current: Current;
   records: Pick<Records, 'assignments'>;
-  settings: () => Pick<AgentConfig['disks'], 'filesystems'>;
+  settings: () => Pick<AgentConfig['disks'], 'filesystems' | 'mountRoot'>;
   claims: () => Claims;
   mounted: MountedService;
   classOf: ListingFacts['classOf'];
@@ -46,7 +46,7 @@ export const createDisks = (ports: DiskPorts) => {
 
   const list = async (vmid: number): Promise<Disks> => {
     const [{ inventory, ageMs }, facts] = await Promise.all([current.inventory(), mounted.facts(ownOf(vmid))]);
-    return { vmid, ...listing(vmid, inventory, facts), age_seconds: ageSeconds(ageMs) };
+    return { vmid, ...listing(vmid, inventory, facts), age_seconds: ageSeconds(ageMs), mount_root: settings().mountRoot };
   };
 
   /** Without asking anybody anything. */

@@ -65,6 +65,8 @@ export const Disks = typed(
     reason: Type.String(),
     /** Age of what the list rests on. */
     age_seconds: Type.Optional(nullable(Type.Integer())),
+    /** A drive is connected at `<mount_root>/<name>`. */
+    mount_root: Type.Optional(Type.String()),
   }),
 );
 export type Disks = TypeOf<typeof Disks>;

@@ -46,7 +46,7 @@ const setup = ({
       last: () => ({ inventory, evidence }),
     },
     records: { assignments: () => [ASSIGNMENT] },
-    settings: () => ({ filesystems: ['ext4'] }),
+    settings: () => ({ filesystems: ['ext4'], mountRoot: '/mnt/felhom' }),
     claims: () => ({ guests: null, enrolled: [101], instances: new Map([[101, 'a']]) }),
     mounted: createMounted({ clock: time.clock, shown, filling }),
     classOf: () => '',
@@ -72,7 +72,7 @@ describe('the list', () => {
     const answer = await setup().disks.list(101);
     expect(Value.Errors(Disks, answer)).toEqual([]);
     expect(answer).toMatchObject({
-      ...{ vmid: 101, reason: '', age_seconds: 4 },
+      ...{ vmid: 101, reason: '', age_seconds: 4, mount_root: '/mnt/felhom' },
       disks: [{ name: 'sdb', state: 'mounted', mount_path: POINT, guest_path: POINT, used_bytes: 100, used_fraction: 0.25 }],
     });
   });
