@@ -16,11 +16,14 @@ type OwnCode = keyof typeof OWN_SENTENCES;
 export class AgentError extends Error {
   override readonly name = 'AgentError';
   readonly code: string;
+  /** `data` of the refusal, as it came: whoever reads it checks it. Null where there is none. */
+  readonly data: unknown;
 
   /** `message` is shown to the customer; `cause` goes to the log only. */
-  constructor(code: string, message: string, cause?: unknown) {
+  constructor(code: string, message: string, cause?: unknown, data: unknown = null) {
     super(plainText(message), cause === undefined ? undefined : { cause });
     this.code = code;
+    this.data = data;
   }
 }
 

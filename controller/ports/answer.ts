@@ -27,7 +27,7 @@ export const readAnswer = (endpoint: AnyEndpoint, status: number, text: string):
   if (endpoint.raw && success) return checked(endpoint, body);
   if (!Check(EnvelopeSchema, body)) throw unreadable(`HTTP ${status} without the envelope`);
   const { ok, data, code, error } = body as Envelope;
-  if (!ok && code !== '') throw new AgentError(code, error || `The agent refused (HTTP ${status}).`);
+  if (!ok && code !== '') throw new AgentError(code, error || `The agent refused (HTTP ${status}).`, undefined, data);
   if (!ok || !success) throw unreadable(`HTTP ${status} with ok: ${ok} and code "${code}"`);
   return checked(endpoint, data);
 };
