@@ -15,13 +15,16 @@ const PROGRAMS = {
   zfs: { path: '/usr/sbin/zfs', timeoutMs: 2_500 },
   // syncfs(2) of the file system a path lies on; may take as long as its drive. sync(1).
   sync: { path: '/usr/bin/sync', timeoutMs: 120_000 },
+  // Where a path leads, through every link; it may hang with its drive, and then only this child does. realpath(1).
+  realpath: { path: '/usr/bin/realpath', timeoutMs: 2_500 },
   // Reads what the kernel knows; `--noflush` keeps it from committing a pool's metadata. dmsetup(8).
   dmsetup: { path: '/usr/sbin/dmsetup', timeoutMs: 5_000 },
   // Runs a program while it holds a lock; with `-n` it gives up at once with exit status 1. flock(1).
   flock: { path: '/usr/bin/flock', timeoutMs: 60_000 },
   // Only ever below a backup storage's dump directory. rm(1).
   rm: { path: '/usr/bin/rm', timeoutMs: 600_000 },
-  // Only what the agent built, only at its own mount points. A journal may be replayed, a cache written out; mount(8), umount(8).
+  // Only at its own mount points, and where `ops prepare` takes a backup drive out of use. A journal may be replayed, a cache written
+  // out; mount(8), umount(8).
   mount: { path: '/usr/bin/mount', timeoutMs: 120_000 },
   umount: { path: '/usr/bin/umount', timeoutMs: 120_000 },
   // Our own mount units. `start` and `stop` wait for mount(8) and umount(8). systemctl(1).

@@ -1,6 +1,7 @@
 /** The Proxmox port over HTTP: paths, parameters, and the quirks of the answers (numbers as text, empty for forbidden). */
 import { type GuestType, type Proxmox, ProxmoxError, type Resources, type StorageConfig, type VzdumpRequest } from './proxmox.ts';
 import { guestOf, type Json, list, number, record, storageConfigOf, storageOf, text, texts } from './proxmox-answers.ts';
+import { switchCalls } from './proxmox-switches.ts';
 import { taskCalls } from './proxmox-tasks.ts';
 import { createTransport, type TransportOptions } from './proxmox-transport.ts';
 import { volumeCalls } from './proxmox-volumes.ts';
@@ -89,6 +90,7 @@ export const createProxmox = ({ node, ...options }: ProxmoxOptions): Proxmox => 
     analyzeSchedule,
     timezone,
     ...tasks,
+    ...switchCalls(transport),
     ...volumeCalls({ ...transport, node, clock: options.clock, taskStatus: tasks.taskStatus, privileges, requireRight }),
     close: transport.close,
   };

@@ -133,6 +133,16 @@ export interface BackupVolume {
   verification: 'ok' | 'failed' | null;
 }
 
+/** A job of the cluster that runs vzdump by itself: `/cluster/backup`, `jobs.cfg`. */
+export interface BackupJob {
+  id: string;
+  enabled: boolean;
+  /** Empty: the default of vzdump.conf, or `dumpDir`. */
+  storage: string;
+  /** A directory in the place of a storage; empty: none. */
+  dumpDir: string;
+}
+
 /** The attributes of one volume. */
 export interface VolumeInfo {
   /** On the host; of a Proxmox Backup Server not a file's. */
@@ -180,6 +190,11 @@ export interface Proxmox {
   runningVzdump(): Promise<TaskRow[]>;
   /** The next moments of a calendar event after `start` (both seconds since 1970), at most 100. Rejects a schedule that Proxmox does not know. */
   analyzeSchedule(schedule: string, start: number): Promise<number[]>;
+  /** Of the whole cluster. Needs `Datastore.Allocate` on `/storage`, not only on this one. Done twice it does no harm. */
+  enableStorage(storage: string, on: boolean): Promise<void>;
+  backupJobs(): Promise<BackupJob[]>;
+  /** Needs `Sys.Modify` on `/`. Done twice it does no harm. */
+  enableBackupJob(id: string, on: boolean): Promise<void>;
   /** IANA name: `Europe/Budapest`. */
   timezone(): Promise<string>;
   close(): Promise<void>;

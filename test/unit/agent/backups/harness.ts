@@ -235,6 +235,9 @@ const createNode = (clock: Clock) => {
         if (node.listingFails) throw proxmoxError(596, 'unknown');
         return node.volumes;
       }),
+      enableStorage: mortal(async () => {}),
+      backupJobs: mortal(async () => []),
+      enableBackupJob: mortal(async () => {}),
       close: async () => {},
     };
   };

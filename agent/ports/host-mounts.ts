@@ -1,0 +1,63 @@
+/**
+ * The host's own mounts, which were not made by felhom: unmounted and mounted again as the host's first process sees them. Never lazily and
+ * never by force: whoever uses a file keeps it mounted, and is heard of.
+ */
+import { type Mount, parseMountinfo } from '#shared/mountinfo';
+import type { RunCommand } from './command.ts';
+import type { Proc } from './proc.ts';
+
+export interface HostMount {
+  point: string;
+  /** `/dev/sdb1`, or a directory where it is bound. */
+  source: string;
+  fstype: string;
+  options: string;
+  /** The unit that the host has for it (`mnt-usb.mount`); empty: none. */
+  unit: string;
+}
+
+/** Everything rejects with what went wrong for the log (`CommandError`). */
+export interface HostMounts {
+  seen(): Promise<readonly Mount[]>;
+  unmount(mount: Pick<HostMount, 'point' | 'unit'>): Promise<void>;
+  mount(mount: HostMount): Promise<void>;
+}
+
+export interface HostMountsPorts {
+  run: RunCommand<'systemctl' | 'systemdRun' | 'umount' | 'mount'>;
+  proc: Pick<Proc, 'mountinfo' | 'mountinfoOf'>;
+  /** systemd is the first process; otherwise the agent's own namespace is the host's. */
+  byUnits: boolean;
+}
+
+/** In the host's namespace, which a unit without a sandbox has. Of `oneshot` the end is waited for, which needs no bus. */
+const ON_HOST = ['--quiet', '--collect', '--service-type=oneshot', '--'];
+
+export const createHostMounts = ({ run, proc, byUnits }: HostMountsPorts): HostMounts => {
+  /** systemd.mount(5): a unit may say that it is unmounted lazily or by force. */
+  const isGentle = async (unit: string): Promise<boolean> => {
+    const said = await run('systemctl', ['show', '--value', '--property=LazyUnmount', '--property=ForceUnmount', '--', unit]);
+    return said
+      .split('\n')
+      .filter((line) => line !== '')
+      .every((line) => line === 'no');
+  };
+
+  const umount = (point: string): Promise<string> => {
+    const args = ['--no-canonicalize', '--', point];
+    return byUnits ? run('systemdRun', [...ON_HOST, '/usr/bin/umount', ...args]) : run('umount', args);
+  };
+
+  return {
+    seen: async () => parseMountinfo(await (byUnits ? proc.mountinfoOf(1) : proc.mountinfo())),
+    unmount: async ({ point, unit }) => {
+      if (byUnits && unit !== '' && (await isGentle(unit))) await run('systemctl', ['stop', '--', unit]);
+      else await umount(point);
+    },
+    mount: async ({ point, source, fstype, options, unit }) => {
+      if (byUnits && unit !== '') return void (await run('systemctl', ['start', '--', unit]));
+      const args = ['-t', fstype, '-o', options, '--source', source, '--target', point];
+      await (byUnits ? run('systemdRun', [...ON_HOST, '/usr/bin/mount', ...args]) : run('mount', args));
+    },
+  };
+};

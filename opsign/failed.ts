@@ -1,0 +1,6 @@
+/** What ends this program early. The messages are whole sentences: what is wrong, and what to do next. */
+
+/** Nothing was signed, made or proved. */
+export class OpsignFailed extends Error {
+  override readonly name = 'OpsignFailed';
+}
