@@ -49,6 +49,7 @@ export const ERROR_STATUS = {
   'op-not-found': 409,
   'op-not-prepared': 409,
   'state-failed': 409,
+  'too-many-ops': 409,
   'body-too-large': 413,
   'unsupported-media-type': 415,
   'backup-too-soon': 429,

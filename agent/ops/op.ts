@@ -36,6 +36,17 @@ export type Prepared =
   | { kind: 'job-disabled'; job: string }
   | { kind: 'unmounted'; point: string; source: string; fstype: string; options: string; unit: string };
 
+/** Takes a drive out of use so that its wipe can be granted, and puts it back (prepare.ts). */
+export interface Prepare {
+  /** All that is done by now, also where it failed half-way: then it rejects after it wrote that down (`setPrepared`). */
+  prepare(op: Op): Promise<readonly Prepared[]>;
+  undo(op: Op): Promise<readonly Prepared[]>;
+  /** For people. */
+  sentences(prepared: readonly Prepared[]): string[];
+  /** What would use the drive again, or expects it to be there, each a sentence; empty: it may be wiped. */
+  obstacles(drive: Drive): Promise<string[]>;
+}
+
 export interface Ops {
   /**
    * The operation that permits it, made where there is none: the same guest that asks the same of the same drive, unchanged, gets the same
