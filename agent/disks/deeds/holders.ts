@@ -90,7 +90,7 @@ export interface HolderSources {
   guestOf: (seen: SeenMount) => number | null;
 }
 
-const userHolder = ({ pid, command, vmid, what, path }: DeviceUser): Holder => {
+export const userHolder = ({ pid, command, vmid, what, path }: DeviceUser): Holder => {
   const who = `Process ${pid} (${plain(command, 40)})${vmid === null ? '' : ` of guest ${vmid}`}`;
   if (what === 'unreadable') return holder('unknown', `${who} cannot be asked what it has open.`, { vmid, pid });
   const does = what === 'device' ? `has ${plain(path, 200)} open` : `uses ${plain(path, 200)}, which is on it`;

@@ -52,7 +52,10 @@ const sentenceOfStorage = (storage: StorageSection): string => {
   return `Proxmox keeps ${what} on it (storage "${plain(storage.id, 100)}").`;
 };
 
-const volumesOf = ({ heard, atlas }: World, { keys }: StorageSection): string[] => {
+/** The storage that such a sentence names, which is kept with the drive; '' for every other. */
+export const storageNamedIn = (sentence: string): string => /\(storage "([^"]+)"\)\.$/.exec(sentence)?.[1] ?? '';
+
+const volumesOf = ({ heard, atlas }: Pick<World, 'heard' | 'atlas'>, { keys }: StorageSection): string[] => {
   const group = keys.vgname ?? '';
   const pool = (keys.pool ?? '').split('/', 1)[0] ?? '';
   return [
@@ -61,14 +64,24 @@ const volumesOf = ({ heard, atlas }: World, { keys }: StorageSection): string[] 
   ].flatMap(atlas.named);
 };
 
+/** A directory that it has its files in, and one that must be a mount point. */
+export const placesOfStorage = ({ keys }: StorageSection): string[] =>
+  [keys.path, keys.is_mountpoint].filter((one) => one?.startsWith('/')) as string[];
+
+/** The drives that it lies on, as far as they are mounted or declared. @param places its directories */
+export const drivesOfStorage = (
+  world: Pick<World, 'heard' | 'atlas'>,
+  storage: StorageSection,
+  places: readonly string[] = placesOfStorage(storage),
+): Set<string> =>
+  ELSEWHERE.has(storage.type)
+    ? new Set()
+    : world.atlas.drivesBehind([...places.flatMap(world.atlas.onPath), ...volumesOf(world, storage)]);
+
 /** Of every type, also a disabled one, one of other nodes, or one whose drive is not mounted now. */
 const storages = (world: World): void => {
-  const { heard, atlas, found } = world;
-  for (const storage of heard.proxmox.storages.filter(({ type }) => !ELSEWHERE.has(type))) {
-    const places = [storage.keys.path, storage.keys.is_mountpoint].filter((one) => one?.startsWith('/')) as string[];
-    const behind = atlas.drivesBehind([...places.flatMap(atlas.onPath), ...volumesOf(world, storage)]);
-    found.because(behind, use(roleOfStorage(storage), sentenceOfStorage(storage)));
-  }
+  for (const storage of world.heard.proxmox.storages)
+    world.found.because(drivesOfStorage(world, storage), use(roleOfStorage(storage), sentenceOfStorage(storage)));
 };
 
 const datastores = ({ heard, atlas, found }: World): void => {
