@@ -23,12 +23,19 @@ export interface FormatOrder {
 /** On stdout, a line of JSON each; after `go` nobody may be listening. */
 export type FormatLine =
   /** Opened, locked, and had for itself alone. It now waits for `go` on stdin; at the end of stdin it ends and has written nothing. */
-  { held: true } | { failed: { code: FormatFailure; why: string } };
+  | { held: true }
+  /** It has heard `go`, and its state file says so; nothing had been written before. */
+  | { begun: true }
+  /** Nothing was written. */
+  | { failed: { code: FormatFailure; why: string } };
 
 /** `changed`: not the drive that was meant. `busy`: somebody has it. `locked`: udev or another holds its lock. */
 export type FormatFailure = 'changed' | 'busy' | 'locked' | 'io' | 'mkfs' | 'leftovers' | 'internal';
 
-/** The state file, replaced whole at each phase: what the agent follows, also after its own restart. */
+/**
+ * The state file, there from `holding` on and replaced whole at each phase: what the agent follows, also after its own restart. Where the
+ * drive is let go it is removed.
+ */
 export interface FormatState {
   jobId: string;
   /** Of the program; with its start time (proc_pid_stat(5), field 22) nobody else is taken for it. */
@@ -37,5 +44,8 @@ export interface FormatState {
   bootId: string;
   phase: Phase;
   /** Null until it has ended. */
-  outcome: { ok: true; uuid: string; partition: string } | { ok: false; code: FormatFailure; why: string } | null;
+  outcome:
+    | { ok: true; uuid: string /** `/dev/sdb1` */; partition: string }
+    | { ok: false; code: FormatFailure; why: string }
+    | null;
 }

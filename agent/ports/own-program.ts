@@ -1,6 +1,6 @@
 /**
  * Programs of our own that touch what may hang or be hostile (an archive, a drive), each in a process of its own: agent/archive-check,
- * agent/drive-check. They say JSON, line by line. There is no deadline for the whole, only for the next line.
+ * agent/drive-check. agent/drive-format is started like them and outlives the agent. They say JSON, line by line. There is no deadline for the whole, only for the next line.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '#shared/clock';
 
-export type OwnProgram = 'archive-check' | 'drive-check';
+export type OwnProgram = 'archive-check' | 'drive-check' | 'drive-format';
 
 /** Yields to everything else on the host. ionice(1), nice(1). */
 export const AT_IDLE: readonly string[] = ['/usr/bin/ionice', '-c', '3', '/usr/bin/nice', '-n', '19'];

@@ -40,7 +40,7 @@ const AMBIVALENT = 8;
 const FOUND = 0;
 
 /** `-o export`: `NAME=value`, what a shell would take for its own behind a backslash. */
-const parseExport = (text: string): Record<string, string> =>
+export const parseExport = (text: string): Record<string, string> =>
   Object.fromEntries(
     text.split('\n').flatMap((line): [string, string][] => {
       const [, key, value] = /^([A-Z][A-Z_0-9]*)=(.*)$/.exec(line) ?? [];
@@ -66,7 +66,8 @@ const signatureIn = (entry: unknown): FoundSignature => {
   };
 };
 
-const parseWipefs = (text: string): FoundSignature[] => {
+/** Throws where it is no list of signatures. */
+export const parseWipefs = (text: string): FoundSignature[] => {
   const whole: unknown = JSON.parse(text);
   if (!isRecord(whole) || !Array.isArray(whole.signatures)) throw new Error('wipefs gives no list of signatures');
   return whole.signatures.map(signatureIn);
