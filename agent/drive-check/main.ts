@@ -42,9 +42,15 @@ const VERBS: Readonly<Record<string, (...args: string[]) => Line | Promise<Line>
   zeros: async (device = '', sizeBytes = '', from = '') => ({
     zeros: await readZeros(device, Number(sizeBytes), Number(from), progress()),
   }),
-  users: async (numbers = '', mountIds = '', agent = '') => {
+  users: async (numbers = '', mountIds = '', agent = '', except = '') => {
     const list = (text: string): Set<string> => new Set(text.split(',').filter((one) => one !== ''));
-    await tellUsers({ numbers: list(numbers), mountIds: list(mountIds), agent: Number(agent) }, (user) => write({ user }));
+    const question = {
+      numbers: list(numbers),
+      mountIds: list(mountIds),
+      agent: Number(agent),
+      except: new Set([...list(except)].map(Number)),
+    };
+    await tellUsers(question, (user) => write({ user }));
     return { told: true };
   },
 };

@@ -14,6 +14,8 @@ export interface Question {
   mountIds: ReadonlySet<string>;
   /** The agent's process: what it runs itself to touch drives is left out. */
   agent: number;
+  /** Processes that are left out. */
+  except: ReadonlySet<number>;
 }
 
 type Tell = (user: DeviceUser) => void;
@@ -132,7 +134,7 @@ const answer = async (pid: number, mounts: ReadonlyMap<string, Mount>, question:
 export const tellUsers = async (question: Question, tell: Tell): Promise<void> => {
   const pids = of.processes().filter((pid) => pid !== process.pid);
   const mounts = allMounts(pids);
-  for (const pid of pids) {
+  for (const pid of pids.filter((one) => !question.except.has(one))) {
     const uses = await answer(pid, mounts, question);
     if (uses.length === 0) continue;
     const facts = { pid, command: of.commandOf(pid), vmid: guestOfCgroup(of.cgroupOf(pid)) };

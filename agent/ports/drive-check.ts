@@ -52,8 +52,9 @@ export interface DriveCheck {
    * system is touched. Processes of the agent's own that touch drives are left out.
    * @param numbers `8:16` of drives, partitions and file systems; a btrfs has numbers of its own, `0:47`
    * @param mountIds of mounts whose users are to be told too
+   * @param except processes that are left out: the one that holds the drive for whoever asks
    */
-  users(numbers: readonly string[], mountIds?: readonly string[]): Promise<DeviceUser[]>;
+  users(numbers: readonly string[], mountIds?: readonly string[], except?: readonly number[]): Promise<DeviceUser[]>;
 }
 
 export interface DriveCheckOptions {
@@ -197,9 +198,9 @@ export const createDriveCheck = ({
         },
       }),
 
-    users: async (numbers, mountIds = []) => {
+    users: async (numbers, mountIds = [], except = []) => {
       const users: DeviceUser[] = [];
-      const args = [numbers.join(','), mountIds.join(','), String(process.pid)];
+      const args = [numbers.join(','), mountIds.join(','), String(process.pid), except.join(',')];
       return ask({
         verb: 'users',
         args,
