@@ -40,6 +40,8 @@ const PROGRAMS = {
   chown: { path: '/usr/bin/chown', timeoutMs: 20_000 },
   // The exit status is a bit mask that describes the drive; the JSON on stdout is whole with any of them. smartctl(8), EXIT STATUS.
   smartctl: { path: '/usr/sbin/smartctl', timeoutMs: 30_000, accepts: () => true },
+  // Asks systemd's timedated, which asks the kernel. timedatectl(1).
+  timedatectl: { path: '/usr/bin/timedatectl', timeoutMs: 10_000 },
   // Both load all of Proxmox's modules first: seconds on a small host. pvesh(1), qm(1).
   pvesh: { path: '/usr/bin/pvesh', timeoutMs: 60_000 },
   qm: { path: '/usr/sbin/qm', timeoutMs: 60_000 },
