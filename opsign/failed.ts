@@ -1,4 +1,4 @@
-/** What ends this program early. The messages are whole sentences: what is wrong, and what to do next. */
+/** What ends this program early. The message is whole sentences: what is wrong, and what to do next. */
 
 /** Nothing was signed, made or proved. */
 export class OpsignFailed extends Error {
