@@ -1,6 +1,7 @@
 /** `npm run test:vm`: what only a whole machine shows. One boot for all, in this order; the last case ends the machine. */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { assignCases } from './cases/assign.ts';
+import { formatCases } from './cases/format.ts';
 import { hostileCases, panicCase } from './cases/hostile.ts';
 import { hungCases } from './cases/hung.ts';
 import { inventoryCases } from './cases/inventory.ts';
@@ -37,5 +38,6 @@ describe.skipIf(why !== '')(`a host of its own${why === '' ? '' : ` (skipped: ${
   assignCases(host);
   hungCases(host);
   hostileCases(host);
+  formatCases(host);
   panicCase(host);
 });

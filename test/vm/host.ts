@@ -19,6 +19,8 @@ export interface VmHost {
   metrics(): Promise<HostMetrics>;
   /** Waits until the agent answers, and every source of drives does. */
   ready(): Promise<void>;
+  /** After a power cut: what is mounted on a host at boot, Proxmox, the agent. */
+  again(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -65,6 +67,13 @@ lvcreate -q -y --type thin-pool -L 1G --poolmetadatasize 8M -n data labvg
 lvcreate -q -y -V 1G --thinpool labvg/data -n vm-101-disk-0
 udevadm settle`;
 
+/** What a host's fstab and its volume groups do at boot. */
+const REMOUNT = `set -e
+udevadm settle
+vgchange -q -ay labvg > /dev/null
+findmnt /mnt/pve/sata-backup > /dev/null || mount ${SATA}-part1 /mnt/pve/sata-backup
+findmnt /mnt/pve/nvme > /dev/null || mount ${NVME} /mnt/pve/nvme`;
+
 /** Our unit names Debian's node; the image has this machine's own. */
 const UNPACK = `set -e
 mkdir -p /run/felhom-share
@@ -102,12 +111,14 @@ export const startHost = async (vmids: readonly number[]): Promise<VmHost> => {
         ({ missing, drives, writes_off }) => missing.length === 0 && drives.length >= 5 && writes_off === '',
       );
     },
+    again: async () => {
+      await vm.out(REMOUNT);
+      await begin();
+    },
     close: vm.stop,
   };
 
-  try {
-    await vm.out(UNPACK);
-    await vm.out(FURNISH);
+  const begin = async (): Promise<void> => {
     await vm.out(PROXMOX);
     await until(
       () => vm.out('cat /run/proxmox.out /run/proxmox.err'),
@@ -116,6 +127,12 @@ export const startHost = async (vmids: readonly number[]): Promise<VmHost> => {
     await vm.out('systemctl start felhom-agent');
     socket = await vm.socket('/run/felhom-agent/admin.sock');
     await host.ready();
+  };
+
+  try {
+    await vm.out(UNPACK);
+    await vm.out(FURNISH);
+    await begin();
     for (const vmid of vmids) {
       const { bootstrap } = await host.admin('POST', `/guests/${vmid}/enroll`);
       const [endpoint] = bootstrap.endpoints;

@@ -32,8 +32,10 @@ export interface Vm {
   usb: { pull(): Promise<void>; plug(): Promise<void> };
   /** The NVMe drive's critical warning byte. */
   nvmeWarning(byte: number): Promise<void>;
-  /** At most so many bytes a second of a drive (`sata`, `nvme`, `lvm`); 0: as many as there are. */
+  /** At most so many bytes a second of a drive (`sata`, `nvme`, `lvm`, `spare`); 0: as many as there are. */
   throttle(drive: string, bytes: number): Promise<void>;
+  /** Power off and on again, in whatever it was doing: what was only in its memory is gone. Resolves when it has booted. */
+  powerCut(): Promise<void>;
   /** Whether its kernel still runs. */
   runs(): boolean;
   /** The console. */
@@ -53,7 +55,7 @@ const freePort = (): Promise<number> =>
 
 const GIB = 1024 ** 3;
 /** Of the drives beside the system's, by their names in the tests. */
-const SIZES = { nvme: 2 * GIB, sata: GIB, lvm: 3 * GIB, usb: GIB / 2 } as const;
+const SIZES = { nvme: 2 * GIB, sata: GIB, lvm: 3 * GIB, usb: GIB / 2, spare: GIB / 4 } as const;
 
 export const SERIALS = {
   system: 'LABSYS0001',
@@ -61,8 +63,9 @@ export const SERIALS = {
   sata: 'LABSATA0001',
   lvm: 'LABLVM0001',
   usb: 'LABUSB0001',
+  spare: 'LABSPARE0001',
 } as const;
-export const WWNS = { sata: '0x5000c500a1b2c3d4', lvm: '0x5000c500a1b2c3d5' } as const;
+export const WWNS = { sata: '0x5000c500a1b2c3d4', lvm: '0x5000c500a1b2c3d5', spare: '0x5000c500a1b2c3d6' } as const;
 
 const drive = (dir: string, name: keyof typeof SIZES): string[] => {
   const file = join(dir, `${name}.img`);
@@ -114,6 +117,7 @@ const machineArgs = (dir: string, share: string, ports: { ssh: number; agent: nu
   ],
   ...['-device', 'virtio-scsi-pci,id=scsi0', ...drive(dir, 'lvm')],
   ...['-device', `scsi-hd,drive=lvm,id=dlvm,bus=scsi0.0,serial=${SERIALS.lvm},wwn=${WWNS.lvm}`],
+  ...[...drive(dir, 'spare'), '-device', `scsi-hd,drive=spare,id=dspare,bus=scsi0.0,serial=${SERIALS.spare},wwn=${WWNS.spare}`],
   ...['-device', 'qemu-xhci,id=xhci', ...drive(dir, 'usb')],
   ...['-device', `usb-storage,drive=usb,id=dusb,bus=xhci.0,removable=on,serial=${SERIALS.usb}`],
 ];
@@ -185,6 +189,8 @@ export const bootVm = async (fill: (share: string) => Promise<void>): Promise<Vm
   const kept = sshArgs(dir, ports.ssh);
   const run = (command: string, timeoutMs = 600_000) => ssh([...kept, 'root@127.0.0.1', command], timeoutMs);
   const qmp = qmpAt(join(dir, 'qmp.sock'));
+  /** What led into the machine before leads nowhere now. */
+  const hangUp = () => ssh([...kept, '-O', 'exit', 'root@127.0.0.1'], 20_000);
   const runs = () => qemu.exitCode === null && qemu.signalCode === null;
 
   const ended = new Promise<void>((resolve) => qemu.once('exit', () => resolve()));
@@ -215,6 +221,7 @@ export const bootVm = async (fill: (share: string) => Promise<void>): Promise<Vm
     waitFor: async (condition) => Number(await out(waiting(condition))),
     socket: async (path) => {
       const local = join(dir, `${path.replaceAll('/', '_').slice(-40)}`);
+      rmSync(local, { force: true });
       const { status, err } = await ssh([...kept, '-O', 'forward', '-L', `${local}:${path}`, 'root@127.0.0.1'], 20_000);
       if (status !== 0) throw new Error(`${path} cannot be forwarded: ${err}`);
       return local;
@@ -235,6 +242,22 @@ export const bootVm = async (fill: (share: string) => Promise<void>): Promise<Vm
     throttle: async (name, bytes) => {
       const rest = { bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 };
       await qmp('block_set_io_throttle', { id: `d${name}`, bps: bytes, ...rest });
+    },
+    powerCut: async () => {
+      const before = await out('cat /proc/sys/kernel/random/boot_id');
+      await hangUp();
+      // Started so that a reset ends it: for this one it does not.
+      await qmp('set-action', { reboot: 'reset' });
+      await qmp('system_reset', {});
+      await booted(
+        qemu,
+        async (...call) =>
+          (await run('cat /proc/sys/kernel/random/boot_id', 60_000)).out.trim() === before
+            ? { status: 1, out: '', err: '' }
+            : run(...call),
+        log,
+      );
+      await qmp('set-action', { reboot: 'shutdown' });
     },
     runs,
     log,

@@ -1,0 +1,112 @@
+/** `disks format`: has a drive erased and made anew, after a person has said that this is the one, or the operator has signed it. */
+import { type Disk, type FormatDisk, listDisks } from '#shared/wire/disks';
+import { confirmErasing } from './ask-confirmation.ts';
+import { carryGrant } from './ask-operator.ts';
+import type { FlowPorts, Outcome } from './flow.ts';
+import { followJob } from './follow.ts';
+import { askFormat, type FormatAnswer } from './format-answer.ts';
+import { findDisk } from './listing.ts';
+import { settle } from './settle.ts';
+import { tellFormatted, tellJob } from './tell-end.ts';
+import { driveWords, typedName } from './words.ts';
+
+export interface FormatWish {
+  /** Name, durable id, serial number or label. */
+  drive: string;
+  fstype: string;
+  /** The operator's line, where it is at hand already. */
+  grant: string | null;
+}
+
+/** The drive does not answer in time, which may change while the agent goes on deciding. */
+const isOpen = (answer: FormatAnswer): boolean =>
+  answer.kind === 'unknown' || (answer.kind === 'refused' && answer.code === 'drive-not-answering');
+
+const openWords = (answer: FormatAnswer): string =>
+  answer.kind === 'unknown'
+    ? `${answer.sentence} Whether the format has begun cannot be known from here. Asking the agent …`
+    : answer.kind === 'refused'
+      ? `${answer.sentence} Asking again …`
+      : '';
+
+export const sameAgain = (device: string, fstype: string): string =>
+  `felhom-controller disks format ${typedName(device)} --fstype ${/^[a-z0-9]{1,32}$/.test(fstype) ? fstype : 'ext4'}`;
+
+export const createFormat = (ports: FlowPorts) => {
+  const { agent, talk, signal } = ports;
+
+  const finish = async (answer: Extract<FormatAnswer, { kind: 'formatted' | 'running' }>, fstype: string): Promise<Outcome> => {
+    if (answer.kind === 'formatted') return tellFormatted(ports, answer.reply.device, fstype);
+    talk.tell('The format has begun on the host. This can take minutes on a large drive; leave it plugged in.');
+    return tellJob(ports, await followJob(ports, answer.jobId));
+  };
+
+  const tellRefusal = (
+    answer: Extract<FormatAnswer, { kind: 'refused' | 'unknown' }>,
+    device: string,
+    fstype: string,
+  ): Outcome => {
+    const isKnown = answer.kind === 'refused' && !isOpen(answer);
+    talk.tell(answer.sentence);
+    if (isKnown) return 'refused';
+    talk.tell(
+      signal.aborted
+        ? 'You did not wait for the answer. Whether the format has begun cannot be known from here. Look at the drive, or ask the same again:'
+        : 'Whether the format has begun cannot be known from here. Leave the drive plugged in, wait a minute, and ask the same again:',
+    );
+    talk.answer(sameAgain(device, fstype));
+    return 'not-known';
+  };
+
+  /** Once only; what became of it is asked without confirming anything, and joins it. */
+  const confirmed = async (body: FormatDisk & { durable_id: string }, device: string): Promise<Outcome> => {
+    const sent = await askFormat(ports, { ...body, confirmed: true });
+    const again = () => askFormat(ports, body);
+    const answer = await settle(ports, sent, { isOpen, again, words: openWords });
+    if (answer.kind === 'formatted' || answer.kind === 'running') return finish(answer, body.fstype);
+    if (answer.kind === 'refused' || answer.kind === 'unknown') return tellRefusal(answer, device, body.fstype);
+    talk.tell(
+      `The agent did not take this confirmation: the drive was changed or exchanged since, or it took too long. ${answer.sentence} Look at the drive, then begin again:`,
+    );
+    talk.answer(sameAgain(device, body.fstype));
+    return answer.kind === 'confirm' ? 'needs-confirmation' : 'needs-operator';
+  };
+
+  const judged = async (answer: FormatAnswer, wish: FormatWish, asked: Disk): Promise<Outcome> => {
+    const { fstype, grant } = wish;
+    switch (answer.kind) {
+      case 'formatted':
+      case 'running':
+        return finish(answer, fstype);
+      case 'operator':
+        return carryGrant(ports, answer, { grant, again: sameAgain(answer.device, fstype) });
+      case 'confirm': {
+        if (grant !== null) talk.tell('This drive needs no signature, so the one that you brought is not used.');
+        const consent = await confirmErasing(ports, answer, asked);
+        if (consent !== 'confirmed') return consent;
+        return confirmed({ device: answer.device, fstype, durable_id: answer.durableId }, answer.device);
+      }
+      case 'refused':
+      case 'unknown':
+        return tellRefusal(answer, asked.name, fstype);
+    }
+  };
+
+  /** @throws AgentError where not even the drives can be listed */
+  return async (wish: FormatWish): Promise<Outcome> => {
+    const { disks } = await agent.call(listDisks, { signal });
+    const found = findDisk(disks, wish.drive);
+    if (!found.found) {
+      talk.tell(found.sentence);
+      return 'refused';
+    }
+    if (found.disk.state === 'unplugged') {
+      talk.tell(`${driveWords(found.disk)} is not plugged in now. Plug it in, then ask again.`);
+      return 'refused';
+    }
+    const body = { device: found.disk.name, fstype: wish.fstype };
+    const again = () => askFormat(ports, body);
+    const answer = await settle(ports, await again(), { isOpen, again, words: openWords });
+    return judged(answer, wish, found.disk);
+  };
+};
