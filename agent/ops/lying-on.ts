@@ -164,10 +164,6 @@ export const liesWithin = ({ mounts }: Pick<LyingOn, 'mounts'>, path: string): b
     mounts.map(({ point }) => point),
   );
 
-/** The mount of the same file system that shows the directory which another one binds; undefined: there is none. */
-export const wholeOf = (mounts: readonly Mount[], { device, root, id }: Mount): Mount | undefined =>
-  mounts.find((one) => one.id !== id && one.device === device && one.root !== root && isWithin(root, one.root));
-
 /** Which of the mounts is on top at a point. */
 export const topAt = (mounts: readonly Mount[], point: string): Mount | undefined => {
   const top = mountOf(mounts, point);

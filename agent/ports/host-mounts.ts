@@ -48,6 +48,12 @@ export const createHostMounts = ({ run, proc, byUnits }: HostMountsPorts): HostM
     return byUnits ? run('systemdRun', [...ON_HOST, '/usr/bin/umount', ...args]) : run('umount', args);
   };
 
+  const starts = (unit: string): Promise<boolean> =>
+    run('systemctl', ['start', '--', unit]).then(
+      () => true,
+      () => false,
+    );
+
   return {
     seen: async () => parseMountinfo(await (byUnits ? proc.mountinfoOf(1) : proc.mountinfo())),
     unmount: async ({ point, unit }) => {
@@ -55,7 +61,8 @@ export const createHostMounts = ({ run, proc, byUnits }: HostMountsPorts): HostM
       else await umount(point);
     },
     mount: async ({ point, source, fstype, options, unit }) => {
-      if (byUnits && unit !== '') return void (await run('systemctl', ['start', '--', unit]));
+      // Its line in fstab may have been taken out since, and the unit with it.
+      if (byUnits && unit !== '' && (await starts(unit))) return;
       const args = ['-t', fstype, '-o', options, '--source', source, '--target', point];
       await (byUnits ? run('systemdRun', [...ON_HOST, '/usr/bin/mount', ...args]) : run('mount', args));
     },
