@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** felhom-controller: the program inside the guest. */
 import { Command } from 'commander';
+import { disksCommand } from './cli/disks.ts';
 import { EXIT, type Io } from './cli/io.ts';
 import { quiesceCommand } from './cli/quiesce.ts';
 import { runCommand } from './cli/run.ts';
@@ -14,11 +15,12 @@ const io: Io = {
 };
 
 const program = new Command('felhom-controller')
-  .description("felhom in a guest: holds applications for the host's backups, and says how host and backups are")
+  .description("felhom in a guest: holds applications for the host's backups, says how host and backups are, and connects drives")
   .version(VERSION)
   .addCommand(runCommand(io))
   .addCommand(statusCommand(io))
-  .addCommand(quiesceCommand(io));
+  .addCommand(quiesceCommand(io))
+  .addCommand(disksCommand(io));
 
 try {
   await program.parseAsync();

@@ -127,14 +127,19 @@ const NEXT: Record<string, string> = {
   'duplicate-instance': 'a copy of this guest is running: stop one of them',
 };
 
+/** What to try where the agent did not answer what it was asked. */
+export const nextWithoutAnswer = (code: string): string => {
+  const token = code.startsWith('token-')
+    ? 'have this guest enrolled again on the host: felhom-agent guest enroll'
+    : ASK_OPERATOR;
+  return NEXT[code] ?? token;
+};
+
 /** Why there is no answer at all, and what to try; null when the agent answered. */
 export const whyNoAnswer = ({ identity }: Overview): Finding | null => {
   if (identity.known) return null;
   const { code, error } = identity;
-  const token = code.startsWith('token-')
-    ? 'have this guest enrolled again on the host: felhom-agent guest enroll'
-    : ASK_OPERATOR;
-  return { code, sentence: error, next: NEXT[code] ?? token };
+  return { code, sentence: error, next: nextWithoutAnswer(code) };
 };
 
 /** What could not be asked is never well. A token without that right is as its owner wants it. */
