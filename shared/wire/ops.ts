@@ -6,31 +6,30 @@ import { FormatJob } from './jobs.ts';
 import { couldNotAsk } from './refusals.ts';
 import { nullable } from './values.ts';
 
-export const Op = typed(
-  Type.Object({
-    id: Type.String(),
-    op: Type.Literal('storage_wipe'),
-    /** The guest that asked; the drive becomes its own. */
-    vmid: Vmid,
-    host_scope: Type.String(),
-    durable_id: Type.String(),
-    fstype: Type.String(),
-    device: Type.String(),
-    role: Type.Union([Type.Literal('system'), Type.Literal('backup')]),
-    model: Type.String(),
-    serial: Type.String(),
-    size_bytes: nullable(Type.Integer()),
-    /** `open`: waits for a signature. `granted`: a signature was accepted, `job_id` tells how it went. `closed`: see `reason`. */
-    state: Type.Union([Type.Literal('open'), Type.Literal('granted'), Type.Literal('expired'), Type.Literal('closed')]),
-    reason: Type.String(),
-    created_at: Timestamp,
-    expires_at: Timestamp,
-    job_id: Type.String(),
-    /** The command that signs it, for a person to type on the machine with the key. */
-    sign_command: Type.String(),
-  }),
-);
-export type Op = TypeOf<typeof Op>;
+export const Op = Type.Object({
+  id: Type.String(),
+  op: Type.Literal('storage_wipe'),
+  /** The guest that asked; the drive becomes its own. */
+  vmid: Vmid,
+  host_scope: Type.String(),
+  durable_id: Type.String(),
+  fstype: Type.String(),
+  device: Type.String(),
+  role: Type.Union([Type.Literal('system'), Type.Literal('backup')]),
+  model: Type.String(),
+  serial: Type.String(),
+  size_bytes: nullable(Type.Integer()),
+  /** `open`: waits for a signature. `granted`: a signature was accepted, `job_id` tells how it went. `closed`: see `reason`. */
+  state: Type.Union([Type.Literal('open'), Type.Literal('granted'), Type.Literal('expired'), Type.Literal('closed')]),
+  reason: Type.String(),
+  created_at: Timestamp,
+  expires_at: Timestamp,
+  job_id: Type.String(),
+  /** The command that signs it, for a person to type on the machine with the key. */
+  sign_command: Type.String(),
+});
+export type Op = TypeOf<typeof OpShape>;
+const OpShape = typed(Op);
 
 export const listOps = endpoint({
   method: 'GET',
