@@ -139,6 +139,7 @@ const ssh = (args: readonly string[], timeoutMs: number): Promise<Ran> =>
   });
 
 const BOOT_MS = 600_000;
+const BOOT_ID = 'cat /proc/sys/kernel/random/boot_id';
 
 const booted = async (qemu: ChildProcess, run: Vm['run'], log: () => string): Promise<void> => {
   for (const end = Date.now() + BOOT_MS; Date.now() < end; ) {
@@ -189,8 +190,6 @@ export const bootVm = async (fill: (share: string) => Promise<void>): Promise<Vm
   const kept = sshArgs(dir, ports.ssh);
   const run = (command: string, timeoutMs = 600_000) => ssh([...kept, 'root@127.0.0.1', command], timeoutMs);
   const qmp = qmpAt(join(dir, 'qmp.sock'));
-  /** What led into the machine before leads nowhere now. */
-  const hangUp = () => ssh([...kept, '-O', 'exit', 'root@127.0.0.1'], 20_000);
   const runs = () => qemu.exitCode === null && qemu.signalCode === null;
 
   const ended = new Promise<void>((resolve) => qemu.once('exit', () => resolve()));
@@ -244,19 +243,13 @@ export const bootVm = async (fill: (share: string) => Promise<void>): Promise<Vm
       await qmp('block_set_io_throttle', { id: `d${name}`, bps: bytes, ...rest });
     },
     powerCut: async () => {
-      const before = await out('cat /proc/sys/kernel/random/boot_id');
-      await hangUp();
+      const before = await out(BOOT_ID);
+      // What led into the machine leads nowhere now.
+      await ssh([...kept, '-O', 'exit', 'root@127.0.0.1'], 20_000);
       // Started so that a reset ends it: for this one it does not.
       await qmp('set-action', { reboot: 'reset' });
       await qmp('system_reset', {});
-      await booted(
-        qemu,
-        async (...call) =>
-          (await run('cat /proc/sys/kernel/random/boot_id', 60_000)).out.trim() === before
-            ? { status: 1, out: '', err: '' }
-            : run(...call),
-        log,
-      );
+      await booted(qemu, (_command, timeoutMs) => run(`test "$(${BOOT_ID})" != ${before}`, timeoutMs), log);
       await qmp('set-action', { reboot: 'shutdown' });
     },
     runs,

@@ -41,6 +41,8 @@ export interface Reason {
   lasting: boolean;
   /** What guests are told instead: where the sentence names one of them, a file of the host's or a program's own words. */
   forGuests?: string;
+  /** Of one that root ordered: the entry of `disks.protect`. */
+  setAside?: string;
 }
 
 /** Whoever keeps a drive in use now. */

@@ -31,6 +31,7 @@ export const protectedBy = (entries: readonly string[], named: Named): Found[] =
       sentence: `The host's operator has set it aside (${plain(entry, 140)} in disks.protect).`,
       lasting: false,
       origin: 'ordered',
+      setAside: plain(entry, 140),
     }));
 
 /** Entries that protect nothing, neither what is plugged in nor what ever was. */

@@ -47,7 +47,7 @@ export const inventoryCases = (host: () => VmHost): void => {
       expect(drives.map(({ name }) => name).filter((name) => /^(dm-|loop|sr)/.test(name))).toEqual([]);
     });
 
-    test('a guest sees them too; only the USB drive could be its own', async () => {
+    test('a guest sees them too; only a drive that serves nothing else could be its own', async () => {
       const { status, json } = await host().get('/disks');
       expect(status).toBe(200);
       const found = Object.fromEntries(json.data.disks.map((disk: { serial: string }) => [disk.serial, disk]));
