@@ -29,7 +29,8 @@ export const serveCommand = ({ exit }: Io): Command =>
     .option('--config <file>', 'configuration of the agent', DEFAULT_CONFIG)
     .addHelpText(
       'after',
-      '\nSIGHUP reloads the configuration: limits and backup at once, the rest at the next start.\n' +
+      '\nSIGHUP reloads the configuration, all of it or nothing: backup, limits, opsign.max_age and of disks filesystems, protect and guests at\n' +
+        'once, the rest at the next start.\n' +
         'Exit status: 0 stopped by a signal, 1 it could not start.',
     )
     .action(async ({ config: path }: { config: string }) => {
