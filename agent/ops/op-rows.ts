@@ -21,10 +21,9 @@ export interface OpRow {
   drive: number;
   device: string;
   role: 'system' | 'backup';
-  model: string;
-  serial: string;
-  size_bytes: number | null;
   fstype: Op['fstype'];
+  /** JSON of the drive as it was when it was asked for (durable-id.ts). */
+  identity: string;
   boot_id: string;
   created_monotonic: number;
   created_at: number;
@@ -37,9 +36,13 @@ export interface OpRow {
   prepared: string;
 }
 
-/** Model, serial and size are the drive's own. */
-export const SELECT_OPS =
-  'SELECT pending_ops.*, drives.model, drives.serial, drives.size_bytes FROM pending_ops JOIN drives ON drives.id = pending_ops.drive ORDER BY pending_ops.created_at, pending_ops.id';
+export const SELECT_OPS = 'SELECT * FROM pending_ops ORDER BY created_at, id';
+
+/** Not of the drive's record, which is another's when it was formatted. */
+const factsOf = ({ identity }: OpRow): Pick<Op, 'model' | 'serial' | 'sizeBytes'> => {
+  const { model, serial, sizeBytes } = JSON.parse(identity) as Pick<Op, 'model' | 'serial' | 'sizeBytes'>;
+  return { model, serial, sizeBytes };
+};
 
 export const opOf = (row: OpRow): KeptOp => ({
   id: row.id,
@@ -51,9 +54,7 @@ export const opOf = (row: OpRow): KeptOp => ({
   drive: row.drive,
   device: row.device,
   role: row.role,
-  model: row.model,
-  serial: row.serial,
-  sizeBytes: row.size_bytes,
+  ...factsOf(row),
   fstype: row.fstype,
   createdAt: row.created_at,
   expiresAt: row.expires_at,
@@ -67,7 +68,7 @@ export const opOf = (row: OpRow): KeptOp => ({
   closedAt: row.closed_at,
 });
 
-/** @param identity the drive as it is, for the audit (durable-id.ts) */
+/** @param identity the drive as it is (durable-id.ts) */
 export const insertOp = (op: KeptOp, identity: string): Statement => ({
   sql: 'INSERT INTO pending_ops (id, op, durable_id, nonce, vmid, instance, drive, device, role, fstype, identity, boot_id, created_monotonic, created_at, expires_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   values: [
