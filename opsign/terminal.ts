@@ -68,31 +68,50 @@ const settle = async (input: ReadStream): Promise<void> => {
   if (interrupted) judge('interrupted');
 };
 
+const ENDING = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
+
+/** The terminal is as it was afterwards, also for whoever ends this process meanwhile: Node sees to that for two signals only. */
+const inRawMode = async <T>(input: ReadStream, ask: () => Promise<T>): Promise<T> => {
+  const restore = () => {
+    for (const signal of ENDING) process.off(signal, onSignal);
+    input.pause();
+    input.setRawMode(false);
+  };
+  const onSignal = (signal: NodeJS.Signals) => {
+    restore();
+    process.kill(process.pid, signal);
+  };
+  for (const signal of ENDING) process.on(signal, onSignal);
+  input.setRawMode(true);
+  input.resume();
+  try {
+    return await ask();
+  } finally {
+    restore();
+  }
+};
+
 /** Throws `OpsignFailed` where there is no terminal. */
 export const openTerminal = (): Terminal => {
   const { input, output } = opened();
   const write = (text: string) => void writeSync(output, text);
 
-  const ask: Terminal['ask'] = async (question, { shown }) => {
+  const line = async (question: string, shown: boolean): Promise<string> => {
     const editor = createLineEditor();
-    input.setRawMode(true);
-    input.resume();
+    await settle(input);
+    write(`${question} `);
     try {
-      await settle(input);
-      write(`${question} `);
       await typed(input, editor, (text) => shown && write(text));
-      judge(editor.outcome());
-      return editor.text();
     } finally {
-      input.pause();
-      input.setRawMode(false);
       write('\n');
     }
+    judge(editor.outcome());
+    return editor.text();
   };
 
   return {
     say: (line) => write(`${line}\n`),
-    ask,
+    ask: (question, { shown }) => inRawMode(input, () => line(question, shown)),
     close: () => {
       input.destroy();
       closeSync(output);
