@@ -61,13 +61,15 @@ export const byPeople = ({ datastores, lines, guests, automounts }: Omit<LyingOn
   ...lines.map(lineSentence),
 ];
 
-export const obstacleSentences = ({ storages, ...lying }: LyingOn): string[] => [
+/** @param role of the drive: only a backup drive is taken out of use by a command of felhom's */
+export const obstacleSentences = ({ storages, ...lying }: LyingOn, role: Drive['role']): string[] => [
   ...storages
     .filter(({ disabled }) => !disabled)
-    .map(
-      ({ id }) =>
-        `The Proxmox storage ${quoted(id)} is enabled, so the next backup would go to the host's own disk in its stead. ` +
-        'Take it out of use: felhom-agent ops prepare <id of the operation>.',
+    .map(({ id }) =>
+      role === 'backup'
+        ? `The Proxmox storage ${quoted(id)} is enabled, so the next backup would go to the host's own disk in its stead. ` +
+          'Take it out of use: felhom-agent ops prepare <id of the operation>.'
+        : `The Proxmox storage ${quoted(id)} is enabled. Take it out of use: pvesm set ${plain(id)} --disable 1`,
     ),
   ...byPeople(lying),
 ];

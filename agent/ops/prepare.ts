@@ -123,7 +123,7 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
   /** A drive of another role, or what no program may decide, before anything is changed. */
   const refuseWhatMustNot = async ({ drive, lying }: Scene): Promise<void> => {
     const holders = drive.holders.map(({ sentence }) => sentence);
-    if (drive.role !== 'backup') throw neverTaken(drive, [...holders, ...obstacleSentences(lying)]);
+    if (drive.role !== 'backup') throw neverTaken(drive, [...holders, ...obstacleSentences(lying, drive.role)]);
     const assigned = records.assignments().filter((one) => one.drive === drive.record?.id);
     const view = viewOf(drive, lying, []);
     const first = [
@@ -357,7 +357,7 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
       const evidence = current.last()?.evidence;
       if (evidence === undefined || !evidence.proxmox.known || !evidence.host.known)
         return ['What the host or Proxmox would put on it again cannot be told now.'];
-      return obstacleSentences(await lyingNow(evidence, drive));
+      return obstacleSentences(await lyingNow(evidence, drive), drive.role);
     },
   };
 };
