@@ -16,7 +16,7 @@ export interface StateTrustPorts {
 }
 
 export interface StateTrust {
-  /** For root: why no signature is accepted and no drive is written; empty where both agree. */
+  /** Why no signature is accepted and no drive is written; empty where both agree. */
   why(): string;
   /** Null: missing or unreadable. */
   counts(): { database: number | null; file: number | null };
@@ -38,17 +38,21 @@ type Seen = { count: GrantCount | null } | { unreadable: string };
 const ACCEPT =
   'Look at it, then run "felhom-agent state accept": it takes things as they are and closes every operation that waits for a signature.';
 
+/** Guests may read it, so it is no path. */
+const FILE = "the file grants.json beside the operators' keys";
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** Pure; empty where both agree. */
-const disagreement = (database: GrantCount | null, seen: Seen, path: string): string => {
-  if ('unreadable' in seen) return `${path} cannot be read (${seen.unreadable}).`;
+const disagreement = (database: GrantCount | null, seen: Seen): string => {
+  if ('unreadable' in seen) return `${capital(FILE)} cannot be used (${seen.unreadable}).`;
   const { count } = seen;
-  if (database === null && count === null) return `Neither the database nor ${path} is set up yet.`;
-  if (database === null) return `The database is new, but ${path} is of an older one: the database was lost.`;
-  if (count === null) return `${path} is missing, which counts the signatures that were used.`;
+  if (database === null && count === null) return `Neither the database nor ${FILE} is set up yet.`;
+  if (database === null) return `The database is new, but ${FILE} is of an older one: the database was lost.`;
+  if (count === null) return `${capital(FILE)} is missing.`;
   if (count.setupId !== database.setupId)
-    return `The database and ${path} are not of the same setup: one of them was put back from a copy.`;
+    return `The database and ${FILE} are not of the same setup: one of them was put back from a copy.`;
   if (database.counter < count.counter)
-    return `The database knows of ${database.counter} used signatures, ${path} of ${count.counter}: the database was put back from a copy.`;
+    return `The database knows of ${database.counter} used signatures, ${FILE} of ${count.counter}: the database was put back from a copy.`;
   return '';
 };
 
@@ -82,7 +86,9 @@ export const loadStateTrust = async ({ store, file, journal }: StateTrustPorts):
   const look = async (): Promise<void> => {
     seen = await file.read().then(
       (count): Seen => ({ count }),
-      (error: unknown): Seen => ({ unreadable: error instanceof Error ? error.message : String(error) }),
+      (error: unknown): Seen => ({
+        unreadable: error instanceof Error && 'code' in error ? String(error.code) : 'it holds something else',
+      }),
     );
   };
 
@@ -102,7 +108,7 @@ export const loadStateTrust = async ({ store, file, journal }: StateTrustPorts):
   };
 
   const why = (): string => {
-    const what = damage === '' ? disagreement(database, seen, file.path) : `The database is damaged: ${damage}.`;
+    const what = damage === '' ? disagreement(database, seen) : `The database is damaged: ${damage}.`;
     return what === '' ? '' : `${what} ${ACCEPT}`;
   };
 

@@ -67,6 +67,7 @@ proxmox:
   token_file: ${directory}/token
   config_dir: ${directory}/pve
   task_log_dir: ${directory}
+opsign: {authorized_keys: ${directory}/opsign.keys}
 ${more}`,
   );
   const parsed = parseConfig(readText(configFile));
@@ -77,7 +78,7 @@ const readText = (path: string): string => readFileSync(path, 'utf8');
 
 beforeEach(() => {
   chmodSync(join(directory, 'token'), 0o600);
-  rmSync(join(directory, 'state/felhom.db'), { force: true });
+  for (const file of ['state/felhom.db', 'grants.json']) rmSync(join(directory, file), { force: true });
   writeConfig(8443);
   config.listen = [{ address: '127.0.0.1', port: 0 }];
 });

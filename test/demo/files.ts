@@ -39,6 +39,7 @@ export const writeAgentConfig = ({ pve, token }: DemoHost, options: AgentFileOpt
     // On a real host an hour lies between two backups; here you may ask as often as you like.
     backup: { storage: BACKUP_STORAGE, min_interval: '0s', ...backup },
     disks,
+    opsign: { authorized_keys: join(agentDir, 'opsign.keys') },
     ...(limits ? { limits } : {}),
   };
   const path = join(agentDir, 'agent.yaml');

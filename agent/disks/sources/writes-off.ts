@@ -7,6 +7,8 @@ export interface WritesOffPorts {
   clock: Clock;
   selfTest: SelfTest;
   problems: Pick<Problems, 'raise' | 'clear'>;
+  /** Why the agent does not trust its own records; empty where it does. */
+  distrust: () => string;
 }
 
 export interface WritesOff {
@@ -20,32 +22,35 @@ const NOT_YET = 'The agent has only just started, and has not found out yet whet
 /** A unit is not changed under a running agent; mounts and capabilities may be. */
 const AGAIN_MS = 600_000;
 
-export const createWritesOff = ({ clock, selfTest, problems }: WritesOffPorts): WritesOff => {
+const UNSEEN = 'Nothing is done to the drives of this host: its agent does not see everything that keeps them safe.';
+const RESTART =
+  'The operator compares the agent\'s unit with the one that felhom ships ("systemctl cat felhom-agent") and restarts it.';
+const DISTRUSTED = 'Nothing is done to the drives of this host: its agent does not trust its own records of them.';
+const ACCEPT = 'The operator looks why with "felhom-agent ops list", then runs "felhom-agent state accept".';
+
+export const createWritesOff = ({ clock, selfTest, problems, distrust }: WritesOffPorts): WritesOff => {
   let why = NOT_YET;
   let testedAt = Number.NEGATIVE_INFINITY;
   /** In a row: while a host starts, something may be missing for a moment. */
   let failures = 0;
 
+  const raise = (evidence: string, sentence: string, nextStep: string): void =>
+    problems.raise({ code: 'drive-writes-off', vmid: null, sentence, evidence, nextStep });
+
   const judge = (): void => {
-    failures = why === '' ? 0 : failures + 1;
-    if (failures === 0) problems.clear('drive-writes-off', null);
-    if (failures < 2) return;
-    problems.raise({
-      code: 'drive-writes-off',
-      vmid: null,
-      sentence: 'Nothing is done to the drives of this host: its agent does not see everything that keeps them safe.',
-      evidence: why,
-      nextStep:
-        'The operator compares the agent\'s unit with the one that felhom ships ("systemctl cat felhom-agent") and restarts it.',
-    });
+    if (distrust() !== '') raise(distrust(), DISTRUSTED, ACCEPT);
+    else if (failures === 0) problems.clear('drive-writes-off', null);
+    else if (failures > 1) raise(why, UNSEEN, RESTART);
   };
 
   return {
-    why: () => why,
+    why: () => (why !== '' || distrust() === '' ? why : `${DISTRUSTED} ${ACCEPT}`),
     tick: async () => {
-      if (why === '' && clock.monotonic() - testedAt < AGAIN_MS) return;
-      why = await selfTest.run();
-      testedAt = clock.monotonic();
+      if (why !== '' || clock.monotonic() - testedAt >= AGAIN_MS) {
+        why = await selfTest.run();
+        testedAt = clock.monotonic();
+        failures = why === '' ? 0 : failures + 1;
+      }
       judge();
     },
   };

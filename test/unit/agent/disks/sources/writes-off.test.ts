@@ -7,6 +7,7 @@ const setup = () => {
   const { clock, advance } = fakeClock();
   let answer = '';
   let runs = 0;
+  let distrusted = '';
   const open = new Map<string, NewProblem>();
   const writesOff = createWritesOff({
     clock,
@@ -20,11 +21,15 @@ const setup = () => {
       raise: (problem) => void open.set(problem.code, problem),
       clear: (code) => void open.delete(code),
     },
+    distrust: () => distrusted,
   });
   const says = (text: string) => {
     answer = text;
   };
-  return { writesOff, open, says, advance, runs: () => runs };
+  const distrusts = (text: string) => {
+    distrusted = text;
+  };
+  return { writesOff, open, says, distrusts, advance, runs: () => runs };
 };
 
 test('until it was found out that all is seen, nothing is done', async () => {
@@ -56,4 +61,17 @@ test('what was fine is looked at again now and then', async () => {
   await advance(1);
   await writesOff.tick();
   expect([writesOff.why(), runs()]).toEqual(['gone', 2]);
+});
+
+test('while the agent does not trust its own records nothing is done, and that is a problem at once', async () => {
+  const { writesOff, open, distrusts } = setup();
+  await writesOff.tick();
+  distrusts('The database is new, but the file beside the keys is of an older one.');
+  expect(writesOff.why()).toMatch(/does not trust its own records.*state accept/);
+  await writesOff.tick();
+  expect(open.get('drive-writes-off')?.evidence).toMatch(/database is new/);
+  distrusts('');
+  expect(writesOff.why()).toBe('');
+  await writesOff.tick();
+  expect(open.size).toBe(0);
 });
