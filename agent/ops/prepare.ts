@@ -67,7 +67,7 @@ interface Scene {
 }
 
 /** A file system that was just unmounted is given up by the kernel a moment later. */
-const RELEASE = { tries: 10, everyMs: 200 };
+const RELEASE = { tries: 5, everyMs: 200 };
 
 const theirDrive = ({ drives }: Inventory, { drive: id }: Pick<Op, 'drive'>): Drive | undefined =>
   drives.find(({ record }) => record?.id === id);
