@@ -15,6 +15,8 @@ export interface Extent {
 export interface Partition extends Extent {
   /** `sdb1` */
   name: string;
+  /** In its table, from 1. */
+  number: number;
   /** `8:17` */
   numbers: string;
 }
@@ -65,6 +67,7 @@ export const partitionsOf = (drive: string): Partition[] => {
     .filter(isPartition)
     .map((name) => ({
       name,
+      number: Number(textIn(`${directory}/${name}/partition`)),
       numbers: textIn(`${directory}/${name}/dev`),
       at: Number(textIn(`${directory}/${name}/start`)) * SECTOR_BYTES,
       bytes: Number(textIn(`${directory}/${name}/size`)) * SECTOR_BYTES,

@@ -5,14 +5,14 @@ import type { Maker } from './filesystems.ts';
 import type { FormatOrder } from './protocol.ts';
 import { inWords, signaturesOn } from './signatures.ts';
 
-/** As wipefs(8) names the parts of a GPT. */
-const TABLE: ReadonlySet<string> = new Set(['gpt', 'PMBR']);
+/** As wipefs(8) names the parts of a GPT: its two copies, and what keeps older programs from it. */
+const TABLE = 'PMBR gpt gpt';
 
 const assertOnlyTable = (drive: number): void => {
   const found = signaturesOn(drive);
-  const isTable = found.listed.every(({ type }) => TABLE.has(type)) && found.found.PTTYPE === 'gpt';
-  if (!isTable || found.found.TYPE !== undefined)
-    throw new Failed('leftovers', `beside the new table the drive shows ${inWords(found)}`);
+  const listed = found.listed.map(({ type }) => type).sort();
+  if (listed.join(' ') !== TABLE || found.found.PTTYPE !== 'gpt' || found.found.TYPE !== undefined)
+    throw new Failed('leftovers', `the drive shows ${inWords(found)} instead of a new table alone`);
 };
 
 /** Reads from the medium. @returns the UUID of the new file system. Throws Failed. */

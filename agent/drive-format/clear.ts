@@ -5,7 +5,7 @@ import { extentsToClear } from './extents.ts';
 import { Failed } from './failed.ts';
 import type { HeldDrive } from './hold.ts';
 import { FIRST, runWell } from './run-on.ts';
-import { inWords, signaturesOn } from './signatures.ts';
+import { inWords, listedOn, signaturesOn } from './signatures.ts';
 
 const PIECE_BYTES = 1024 ** 2;
 const ZEROS = Buffer.alloc(PIECE_BYTES);
@@ -47,7 +47,7 @@ export const settle = (fd: number): void => {
 const signaturesIn = (part: Partition): number[] => {
   const fd = openPartition(part, constants.O_RDONLY);
   try {
-    return signaturesOn(fd).listed.map(({ offset }) => part.at + offset);
+    return listedOn(fd).map(({ offset }) => part.at + offset);
   } finally {
     closeSync(fd);
   }
@@ -57,7 +57,7 @@ const signaturesIn = (part: Partition): number[] => {
 export const clear = ({ fd, identity }: HeldDrive, alone: number): void => {
   const { numbers, sizeBytes } = identity;
   const old = partitionsOf(numbers);
-  const signatures = [...signaturesOn(fd).listed.map(({ offset }) => offset), ...old.flatMap(signaturesIn)];
+  const signatures = [...listedOn(fd).map(({ offset }) => offset), ...old.flatMap(signaturesIn)];
   const coming = { at: PARTITION_AT, bytes: sizeBytes - PARTITION_AT };
   const extents = extentsToClear(sizeBytes, [...old, coming], signatures);
   for (const extent of extents) zero(alone, extent);

@@ -3,7 +3,7 @@ import { closeSync, constants } from 'node:fs';
 import { type Identity, identityOf, openBlock } from './block-device.ts';
 import { Failed, failedBy } from './failed.ts';
 import type { FormatOrder } from './protocol.ts';
-import { FIRST, runOn } from './run-on.ts';
+import { runOn } from './run-on.ts';
 
 export interface HeldDrive {
   /** Kept open to the end: as long as it is, the kernel gives its name and numbers to no other drive. The lock is on this. */
@@ -53,5 +53,4 @@ export const hold = (order: Meant & Pick<FormatOrder, 'device'>): HeldDrive => {
  * The same drive once more, for this process alone: fails while anybody (a mount, swap, a set) claims it or a part of it, and until it is
  * closed nobody can. open(2), O_EXCL.
  */
-export const takeAlone = ({ fd }: HeldDrive): number =>
-  openBlock(FIRST.replace('3', String(fd)), constants.O_RDWR | constants.O_EXCL);
+export const takeAlone = ({ fd }: HeldDrive): number => openBlock(`/proc/self/fd/${fd}`, constants.O_RDWR | constants.O_EXCL);

@@ -17,15 +17,16 @@ export interface Signatures {
   found: Readonly<Record<string, string>>;
 }
 
-/** Throws Failed where the programs cannot tell. */
+/** Also where several things exclude each other. Throws Failed where it cannot be told. */
+export const listedOn = (fd: number): Signatures['listed'] =>
+  parseWipefs(runWell([fd], WIPEFS, ['--json', '-n', FIRST]).stdout).map(({ type, offset }) => ({ type, offset: offset ?? 0 }));
+
+/** Throws Failed where the programs cannot tell, or find several things that exclude each other. */
 export const signaturesOn = (fd: number): Signatures => {
-  const listed = parseWipefs(runWell([fd], WIPEFS, ['--json', '-n', FIRST]).stdout);
+  const listed = listedOn(fd);
   const { exit, stdout, stderr } = runOn([fd], BLKID, ['-p', '-o', 'export', FIRST]);
   if (exit !== FOUND && (exit !== NOTHING || stderr !== '')) throw new Failed('leftovers', `blkid ended with ${exit}: ${stderr}`);
-  return {
-    listed: listed.map(({ type, offset }) => ({ type, offset: offset ?? 0 })),
-    found: exit === FOUND ? parseExport(stdout) : {},
-  };
+  return { listed, found: exit === FOUND ? parseExport(stdout) : {} };
 };
 
 /** For the log: `ext4 at 1080, gpt at 512`. */

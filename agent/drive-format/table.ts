@@ -1,7 +1,7 @@
 /** A new partition table with one partition, and that partition, open. */
 import { closeSync, constants, fsyncSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { openPartition, type Partition, partitionsOf } from './block-device.ts';
+import { type Extent, openPartition, type Partition, partitionsOf } from './block-device.ts';
 import { PARTITION_AT, settle } from './clear.ts';
 import { Failed } from './failed.ts';
 import type { HeldDrive } from './hold.ts';
@@ -15,31 +15,52 @@ const PARTX = '/usr/bin/partx';
 const PATIENCE_MS = 5_000;
 const PAUSE_MS = 100;
 
-/** The one partition that the kernel has of the drive, where it is the new one. */
-const newPartition = (drive: string): Partition | null => {
-  const [first, ...others] = partitionsOf(drive);
-  return first !== undefined && others.length === 0 && first.at === PARTITION_AT ? first : null;
+/** `sfdisk --json`: in sectors of that size. */
+interface Listed {
+  sectorsize?: unknown;
+  partitions?: { start?: unknown; size?: unknown }[];
+}
+
+/** Where the one partition lies, as the table on the drive has it. */
+const partitionInTable = (fd: number): Extent => {
+  const { partitiontable: table } = JSON.parse(runWell([fd], SFDISK, ['--json', FIRST]).stdout) as { partitiontable?: Listed };
+  const [{ start, size } = {}, ...others] = table?.partitions ?? [];
+  const place = { at: Number(start) * Number(table?.sectorsize), bytes: Number(size) * Number(table?.sectorsize) };
+  if (others.length > 0 || place.at !== PARTITION_AT || !(place.bytes > 0))
+    throw new Failed('leftovers', `the new table does not say what was written: ${JSON.stringify(table)}`);
+  return place;
 };
 
-/** Until it is no more refused because the drive is busy. */
-const reread = async (fd: number): Promise<void> => {
+/** The one partition that the kernel has of the drive, where it is the new one and not one of before. */
+const partitionAt = (drive: string, { at, bytes }: Extent): Partition | null => {
+  const [first, ...others] = partitionsOf(drive);
+  return first !== undefined && others.length === 0 && first.at === at && first.bytes === bytes ? first : null;
+};
+
+/** BLKRRPART (blockdev(8)). Refused while anybody has an old partition open, and on a loop device that is not searched for partitions. */
+const reread = (fd: number): string => runOn([fd], BLOCKDEV, ['--rereadpt', FIRST]).stderr;
+
+/** The same for each partition by itself (BLKPG, partx(8)). It cannot tell by itself which there are, of a drive that has no name for it. */
+const retell = (fd: number, old: readonly Partition[]): string => {
+  for (const { number } of old) runOn([fd], PARTX, ['-d', '--nr', `${number}:${number}`, FIRST]);
+  return runOn([fd], PARTX, ['-a', FIRST]).stderr;
+};
+
+/** Until the kernel has the new partition and no other. */
+const tellKernel = async ({ fd, identity: { numbers } }: HeldDrive): Promise<Partition> => {
+  const place = partitionInTable(fd);
+  let why = '';
   for (let waited = 0; waited < PATIENCE_MS; waited += PAUSE_MS) {
-    const { exit, stderr } = runOn([fd], BLOCKDEV, ['--rereadpt', FIRST]);
-    if (exit === 0 || !/\bbusy\b/i.test(stderr)) return;
+    why = reread(fd);
+    const found = partitionAt(numbers, place);
+    if (found !== null) return found;
+    why = `${why} ${retell(fd, partitionsOf(numbers))}`;
+    const told = partitionAt(numbers, place);
+    if (told !== null) return told;
     await pause(PAUSE_MS);
   }
-};
-
-/** BLKRRPART (blockdev(8)); a kernel does not look for partitions on every loop device, so there it is told of each (partx(8)). */
-const tellKernel = async ({ fd, identity }: HeldDrive): Promise<Partition> => {
-  await reread(fd);
-  const found = newPartition(identity.numbers);
-  if (found !== null) return found;
-  const { stderr } = runOn([fd], PARTX, ['-u', FIRST]);
-  const told = newPartition(identity.numbers);
-  if (told !== null) return told;
-  const names = partitionsOf(identity.numbers).map(({ name }) => name);
-  throw new Failed('busy', `the kernel has not taken up the new table; it has ${names.join(', ') || 'no partition'} (${stderr})`);
+  const names = partitionsOf(numbers).map(({ name }) => name);
+  throw new Failed('busy', `the kernel has not taken up the new table; it has ${names.join(', ') || 'no partition'} (${why})`);
 };
 
 const openSoon = async (partition: Partition): Promise<number> => {
