@@ -4,7 +4,7 @@ import type { Disk, Disks } from '#shared/wire/disks';
 import { span } from '../health/words.ts';
 import { hanging, table, wrapped } from './lines.ts';
 import { partsOf } from './listing.ts';
-import { aboutWords, driveSize, holdsWords, modelOf, nextStep, serialOf, useWords, whoseWords } from './words.ts';
+import { aboutWords, driveSize, holdsWords, modelOf, nextStep, useWords } from './words.ts';
 
 /** What the list rests on is looked at every few seconds. */
 const OLD_SECONDS = 60;
@@ -12,12 +12,15 @@ const OLD_SECONDS = 60;
 /** Certain, complete and fresh. */
 export const isCertain = ({ reason, age_seconds }: Disks): boolean => reason === '' && (age_seconds ?? 0) <= OLD_SECONDS;
 
+/** What an unplugged drive was called last may be another one's name now. */
+const nameOf = ({ name, type, state }: Disk): string =>
+  state === 'unplugged' ? '-' : `${type === 'part' ? '- ' : ''}${inert(name)}`;
+
 const row = (disk: Disk, hasParts: boolean): string[] => [
-  disk.type === 'part' ? `- ${inert(disk.name)}` : inert(disk.name),
+  nameOf(disk),
   driveSize(disk.total_bytes),
-  ...(disk.type === 'part' || disk.owner === 'not-yours' ? ['', ''] : [modelOf(disk), serialOf(disk)]),
+  disk.type === 'part' ? '' : disk.owner === 'not-yours' ? '-' : modelOf(disk),
   hasParts ? 'see its parts' : holdsWords(disk),
-  whoseWords(disk),
   useWords(disk, hasParts),
 ];
 
@@ -27,7 +30,7 @@ const notes = (disk: Disk, hasParts: boolean, width: number): string[] => {
   const ill = disk.smart.health === 'FAILING' ? 'The drive itself says that it is failing: copy what you need from it soon.' : '';
   const text = [ill, about].filter((one) => one !== '').join(' ');
   return [
-    ...(text === '' ? [] : hanging(`${inert(disk.name)}: `, text, width)),
+    ...(text === '' ? [] : hanging(`${disk.state === 'unplugged' ? modelOf(disk) : inert(disk.name)}: `, text, width)),
     // On a line of its own, so that it can be copied.
     ...(next === '' ? [] : [`  next: ${next}`]),
   ];
@@ -44,7 +47,7 @@ const doubts = ({ reason, age_seconds }: Disks): string[] => [
 export const renderDisks = (listing: Disks, width: number): string => {
   const { disks } = listing;
   const shown = disks.map((disk) => ({ disk, hasParts: partsOf(disks, disk).length > 0 }));
-  const head = ['DRIVE', 'SIZE', 'MODEL', 'SERIAL', 'HOLDS', 'WHOSE', 'USE'];
+  const head = ['DRIVE', 'SIZE', 'MODEL', 'HOLDS', 'USE'];
   const uncertain = doubts(listing).flatMap((one) => wrapped(one, width));
   const known =
     disks.length === 0

@@ -25,26 +25,12 @@ export const driveWords = (disk: Disk): string =>
   `${inert(disk.name)} (${[disk.model === '' ? '' : inert(disk.model), driveSize(disk.total_bytes)].filter((one) => one !== '').join(', ')})`;
 
 /** `ext4 "photos"`; for a cell. */
-export const holdsWords = ({ fstype, label, data_bearing, owner, state }: Disk): string => {
-  if (owner === 'not-yours' || state === 'unplugged') return 'not shown';
+export const holdsWords = ({ fstype, label, data_bearing, owner, state: now }: Disk): string => {
+  if (owner === 'not-yours' || now === 'unplugged') return '-';
   if (!data_bearing) return 'nothing';
   if (fstype === '') return 'see below';
   return label === '' ? inert(fstype) : `${inert(fstype)} "${inert(label)}"`;
 };
-
-const HOSTS: Record<Disk['role'], string> = {
-  system: "the host's system",
-  backup: "the host's backups",
-  'user-data': 'not told',
-};
-const OWNERS: Record<Disk['owner'], string> = {
-  yours: 'yours',
-  free: "nobody's",
-  'not-yours': "another guest's",
-  '': '',
-};
-
-export const whoseWords = ({ role, owner }: Disk): string => (owner === '' ? HOSTS[role] : OWNERS[owner]);
 
 /** Where the guest finds it; empty where it is not connected. */
 export const placeOf = ({ guest_path, mount_path }: Disk): string => guest_path || mount_path;
@@ -55,16 +41,27 @@ const isForGuest = ({ role, owner }: Disk): boolean => role === 'user-data' && (
 export const needsFormat = (disk: Disk): boolean =>
   isForGuest(disk) && disk.type === 'disk' && disk.state === 'available' && disk.durable_id.startsWith('byid:');
 
-/** Whether and as what this guest can use it; for a cell. */
-export const useWords = (disk: Disk, hasParts: boolean): string => {
+const HOSTS: Record<Disk['role'], string> = {
+  system: "the host's system",
+  backup: "the host's backups",
+  'user-data': 'not for this guest',
+};
+
+const state = (disk: Disk, hasParts: boolean): string => {
   if (disk.state === 'unplugged') return 'not plugged in';
   if (disk.state === 'not-answering') return 'does not answer';
   if (placeOf(disk) !== '') return `connected at ${inert(placeOf(disk))}`;
-  if (!isForGuest(disk)) return 'not for this guest';
   if (disk.not_assignable === '') return 'can be connected';
   if (hasParts) return 'see its parts';
   if (!disk.data_bearing) return 'can be formatted';
   return needsFormat(disk) ? 'only after a format' : 'not now';
+};
+
+/** Whose it is, and whether and as what this guest can use it; for a cell. */
+export const useWords = (disk: Disk, hasParts: boolean): string => {
+  if (disk.owner === 'not-yours') return "another guest's";
+  if (!isForGuest(disk)) return HOSTS[disk.role];
+  return `${disk.owner === 'yours' ? 'yours' : 'free'}: ${state(disk, hasParts)}`;
 };
 
 /** Of a drive that is connected, as `disks eject` takes it. */
@@ -79,15 +76,24 @@ export const nextStep = (disk: Disk, hasParts: boolean): string => {
   if (!isForGuest(disk) || hasParts) return '';
   if (disk.not_assignable === '') return `felhom-controller disks assign ${name} --name NAME`;
   if (!needsFormat(disk)) return '';
-  const erases = disk.data_bearing ? ' (erases all that is on it)' : '';
+  const erases = disk.data_bearing ? ' (erases all of it)' : '';
   return `felhom-controller disks format ${name} --fstype ext4${erases}`;
+};
+
+/** What a guest that may have it is told: why it cannot be connected, unless that goes without saying. */
+const forGuest = (disk: Disk, hasParts: boolean): string[] => {
+  const goesWithoutSaying = hasParts || placeOf(disk) !== '' || !disk.data_bearing;
+  return [disk.type === 'part' ? '' : disk.data_reason, goesWithoutSaying ? '' : disk.not_assignable];
 };
 
 /** In whole sentences, as the agent says it. */
 export const aboutWords = (disk: Disk, hasParts: boolean): string => {
-  const { role, role_reason, data_reason, not_assignable } = disk;
-  const sentences = isForGuest(disk) ? [data_reason, hasParts || placeOf(disk) !== '' ? '' : not_assignable] : [not_assignable];
-  const why = role === 'user-data' || disk.owner === 'not-yours' ? [] : [role_reason];
-  const told = [...why, ...sentences].filter((one, index, all) => one !== '' && all.indexOf(one) === index);
-  return inert(told.join(' '));
+  const { role, role_reason, not_assignable, serial, type } = disk;
+  const why = role === 'user-data' || disk.owner === 'not-yours' ? '' : role_reason;
+  const sentences = [
+    serial === '' || type === 'part' ? '' : `Serial number ${serial}.`,
+    why,
+    ...(isForGuest(disk) ? forGuest(disk, hasParts) : [not_assignable]),
+  ];
+  return inert(sentences.filter((one, index) => one !== '' && sentences.indexOf(one) === index).join(' '));
 };
