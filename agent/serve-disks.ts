@@ -8,6 +8,7 @@ import type { AgentConfig } from './config.ts';
 import { createDiskAdmin } from './disks/admin.ts';
 import { createInUse } from './disks/deeds/in-use.ts';
 import { createMounted } from './disks/deeds/mounted.ts';
+import { loadJobs } from './disks/format/jobs.ts';
 import { createCopyWatch } from './disks/in-guest/copy-watch.ts';
 import type { GuestDirectories } from './disks/in-guest/in-guest.ts';
 import type { Drive } from './disks/inventory/drive.ts';
@@ -15,15 +16,17 @@ import { createClaims } from './disks/known/claims.ts';
 import { createQuiet } from './disks/known/quiet.ts';
 import type { Records } from './disks/known/records.ts';
 import { createWatch } from './disks/known/watch.ts';
-import { createDisks, type DiskPorts } from './disks/service.ts';
+import { createDisks } from './disks/service.ts';
 import type { SmartState } from './disks/smart/service.ts';
 import { createSelfTest } from './disks/sources/self-test.ts';
 import { createWritesOff } from './disks/sources/writes-off.ts';
 import type { Problems } from './health/problems.ts';
 import { parseStatfs, STATFS_ARGS } from './metrics/disk.ts';
-import { readBootId } from './ports/boot-id.ts';
+import type { Ops } from './ops/op.ts';
+import type { BootTime } from './ports/boot-time.ts';
 import { runCommand } from './ports/command.ts';
 import { createDriveCheck } from './ports/drive-check.ts';
+import { createDriveFormat } from './ports/drive-format.ts';
 import { createGuestOfProcess } from './ports/guest-of-process.ts';
 import type { Journal } from './ports/journal.ts';
 import type { Proc } from './ports/proc.ts';
@@ -33,6 +36,7 @@ import { createUdevDb } from './ports/udev-db.ts';
 import type { Zpool } from './ports/zpool.ts';
 import { composeDriveDeeds } from './serve-drive-deeds.ts';
 import { composeDriveEvidence, type DriveSources } from './serve-drive-evidence.ts';
+import { composeFormats } from './serve-formats.ts';
 import { classOfPath } from './storage/class.ts';
 
 export interface DiskParts {
@@ -54,9 +58,16 @@ export interface DiskParts {
   guests: () => readonly number[];
   /** A backup runs. */
   busy: () => boolean;
+  /** Why the agent does not trust its own records; empty where it does. */
+  distrust: () => string;
   /** This guest sees something else of the drives than before. */
   changed: (vmid: number) => void;
-  format: DiskPorts['format'];
+  hostScope: string;
+  /** The agent's directory for what it keeps. */
+  stateDir: string;
+  boot: BootTime;
+  /** What only the operator's signature permits. */
+  openOp: Ops['open'];
   sources: DriveSources;
 }
 
@@ -98,20 +109,26 @@ export const composeDisks = async (parts: DiskParts) => {
   const udev = createUdevDb(udevDir);
   const check = parts.sources.check ?? createDriveCheck({ clock });
   const guestOf = createGuestOfProcess();
+  const jobs = await loadJobs(parts);
   const { gather, current, smart, blank } = composeDriveEvidence({
     ...parts,
-    ...{ udev, check, bootId: await readBootId() },
+    ...{ udev, check, formats: jobs, bootId: parts.boot.bootId },
     onLook: ({ inventory }) => watch.saw(inventory),
   });
 
   const selfTest =
     parts.sources.selfTest ?? createSelfTest({ clock, run: runCommand, proc, sysfs, udev, zpool, pid: process.pid, loopDrives });
-  const writesOff = createWritesOff({ clock, selfTest, problems });
+  const writesOff = createWritesOff({ clock, selfTest, problems, distrust: parts.distrust });
   const claims = createClaims({ current, settings, enrolled: guests });
   const inUse = parts.sources.inUse ?? createInUse({ check, gather, assignments: records.assignments, guestOf });
   const deeds = composeDriveDeeds({
     ...parts,
     ...{ check, guestOf, inUse, current, claims, writesOff: writesOff.why },
+  });
+  const driveFormat = parts.sources.driveFormat ?? createDriveFormat({ clock, stateDir: parts.stateDir, byScope: parts.byUnits });
+  const formats = composeFormats({
+    ...parts,
+    ...{ current, jobs, inUse, driveFormat, inTurn: deeds.inTurn, claims, writesOff: writesOff.why },
   });
   const mounted = createMounted({
     clock,
@@ -126,7 +143,7 @@ export const composeDisks = async (parts: DiskParts) => {
     healthOf: ({ name }: Drive) => healthView(smart.of(name)),
     writesOff: writesOff.why,
   };
-  const disks = createDisks({ ...shared, settings, mounted, assign: deeds.assign, eject: deeds.eject, format: parts.format });
+  const disks = createDisks({ ...shared, settings, mounted, assign: deeds.assign, eject: deeds.eject, format: formats.format });
   const diskAdmin = createDiskAdmin({
     ...shared,
     eject: deeds.eject,
@@ -171,12 +188,21 @@ export const composeDisks = async (parts: DiskParts) => {
     disks,
     diskAdmin,
     smart,
+    formats: formats.formats,
+    formatting: formats.formatting,
+    current,
+    claims,
+    inUse,
+    check,
+    writesOff: writesOff.why,
     begin: (): void => {
+      formats.begin();
       ticking = repeat(clock, TICK_MS, tick, closing.signal);
     },
     close: async (): Promise<void> => {
       closing.abort();
       blank.close();
+      await formats.close();
       await waitAtMost(clock, CLOSE_MS, ticking);
     },
   };

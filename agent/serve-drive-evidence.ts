@@ -2,6 +2,7 @@
 import type { Clock } from '#shared/clock';
 import type { AgentConfig } from './config.ts';
 import type { InUse } from './disks/deeds/in-use.ts';
+import type { Jobs } from './disks/format/jobs.ts';
 import { asKnown } from './disks/inventory/as-known.ts';
 import type { DriveRecord, Inventory } from './disks/inventory/drive.ts';
 import type { Evidence } from './disks/inventory/evidence.ts';
@@ -20,6 +21,7 @@ import type { Problems } from './health/problems.ts';
 import { createBlockCounters } from './ports/block-counters.ts';
 import { runCommand, runForOutcome } from './ports/command.ts';
 import type { DriveCheck } from './ports/drive-check.ts';
+import type { DriveFormat } from './ports/drive-format.ts';
 import { createHostFiles } from './ports/host-config.ts';
 import type { Journal } from './ports/journal.ts';
 import { createLvm } from './ports/lvm.ts';
@@ -43,6 +45,7 @@ export interface DriveSources {
   inUse?: InUse;
   /** Of this host, started in another way. */
   check?: DriveCheck;
+  driveFormat?: DriveFormat;
 }
 
 export interface EvidenceParts {
@@ -59,6 +62,8 @@ export interface EvidenceParts {
   configDir: string;
   bootId: string;
   settings: () => AgentConfig['disks'];
+  /** Formats under way, and those that did not come to their end. */
+  formats: Pick<Jobs, 'marks' | 'isErasing'>;
   /** A backup runs: what only reads for its own sake waits. */
   busy: () => boolean;
   onLook: (look: Look) => void;
@@ -73,7 +78,7 @@ export interface DriveEvidence {
 }
 
 export const composeDriveEvidence = (parts: EvidenceParts): DriveEvidence => {
-  const { store, proc, sysfs, udev, zpool, check, records, problems, clock, journal, settings, bootId, sources } = parts;
+  const { store, proc, sysfs, udev, zpool, check, records, problems, clock, journal, settings, bootId, sources, formats } = parts;
   const { loopDrives } = settings();
   const drivesOf = (devices: readonly KernelDevice[]) => devices.filter((device) => isDriveDevice(device, loopDrives));
 
@@ -98,6 +103,7 @@ export const composeDriveEvidence = (parts: EvidenceParts): DriveEvidence => {
     return inventoryOf(evidence, {
       ...{ records: records.drives(), assignments: records.assignments(), protect, loopDrives, mountRoot },
       blank: blank.states(devices),
+      formats: { bootId, marks: formats.marks() },
     });
   };
 
@@ -122,6 +128,7 @@ export const composeDriveEvidence = (parts: EvidenceParts): DriveEvidence => {
       device: createProbe(runForOutcome),
       mounts: () => asKnown(seenMounts(proc)),
       mayLook: looks.mayLook,
+      leaveAlone: (device) => formats.isErasing(device, bootId),
     });
 
   const blank = createBlankProofs({

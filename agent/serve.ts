@@ -2,7 +2,6 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#shared/clock';
-import { FelhomError } from '#shared/errors';
 import { type AgentConfig, compareConfigs } from './config.ts';
 import { loadRecords } from './disks/known/records.ts';
 import { createEnrolment } from './guests/enrolment.ts';
@@ -15,6 +14,7 @@ import { guestHandlers } from './http/guest-handlers.ts';
 import { createGuestServer } from './http/server.ts';
 import { reachedAt } from './http/source.ts';
 import { createMetrics } from './metrics/service.ts';
+import { createBootTime } from './ports/boot-time.ts';
 import { makeLeaf } from './ports/certificate.ts';
 import { systemClock } from './ports/clock.ts';
 import { runCommand } from './ports/command.ts';
@@ -32,6 +32,7 @@ import { composeBackups } from './serve-backups.ts';
 import { composeDisks } from './serve-disks.ts';
 import type { DriveSources } from './serve-drive-evidence.ts';
 import { composeGuestDirectories } from './serve-guest-drives.ts';
+import { composeOps, composeTrust } from './serve-ops.ts';
 import { createNodeView } from './storage/node-view.ts';
 import { createGuestStorage } from './storage/service.ts';
 import { ensureIdentity } from './trust/identity.ts';
@@ -81,9 +82,6 @@ const compose = async (
   close: () => Promise<void>,
 ): Promise<RunningAgent> => {
   let current = config;
-  const notYet = (): never => {
-    throw new FelhomError('not-supported-yet', 'This version of felhom cannot format a drive yet. Nothing was erased.');
-  };
 
   const token = await readTokenFile(config.proxmox.tokenFile);
   const node = await nodeName(config.proxmox, journal);
@@ -108,14 +106,17 @@ const compose = async (
   const problems = await loadProblems({ store, clock, journal });
   const zpool = createZpool(runCommand);
   const records = await loadRecords({ store, clock });
+  const trusted = await composeTrust({ store, clock, journal, problems, keysFile: config.opsign.authorizedKeys });
+  const boot = await createBootTime(clock);
   const { directories, isHost, byUnits } = await composeGuestDirectories({ config, node, proc, journal });
-  const { disks, diskAdmin, ...driving } = await composeDisks({
+  const { disks, diskAdmin, formats, ...driving } = await composeDisks({
     ...{ store, proc, sysfs, zpool, problems, clock, journal, records, directories, byUnits, configDir, sources: drives },
     settings: () => current.disks,
     guests: () => guests.enrolled().map(({ vmid }) => vmid),
     busy: () => backups.running().length > 0,
     changed: (vmid) => events.disksChanged(vmid),
-    format: notYet,
+    ...{ hostScope: identity.hostId, stateDir: config.stateDir, boot, distrust: trusted.trust.why },
+    openOp: (drive, wish) => opening.ops.open(drive, wish),
   });
   undo.push(driving.close);
   const metrics = createMetrics({
@@ -145,18 +146,38 @@ const compose = async (
     archivesChanged: (vmid) => events.archivesChanged(vmid),
   });
   undo.push(backing.close);
-  const events = createEventHub({ backups, problems });
+  const events = createEventHub({ backups, problems, formats: driving.formatting });
   await backups.resume();
 
-  const formats = { job: notYet, any: notYet };
-  const ops = { list: notYet, show: notYet, prepare: notYet, grant: notYet, acceptState: notYet, acceptClock: notYet };
+  const opening = await composeOps({
+    ...{ store, clock, journal, problems, proc, proxmox, records, boot, byUnits, isHost, ...trusted },
+    ...{ current: driving.current, claims: driving.claims, inUse: driving.inUse, check: driving.check },
+    ...{ hostScope: identity.hostId, keysFile: config.opsign.authorizedKeys, loopDrives: config.disks.loopDrives },
+    settings: () => current.opsign,
+    backups: () => backups,
+    formatting: () => driving.formatting,
+    changed: (vmid) => events.opsChanged(vmid),
+  });
+  undo.push(opening.close);
   const agent = { version: VERSION, host_scope: identity.hostId, node, fingerprints: { now: identity.fingerprint, next: null } };
   const server = await createGuestServer({
     listen: config.listen,
     key: identity.key,
     certificate: identity.certificate,
     guests,
-    handlers: guestHandlers({ duty, backups, archives, problems, events, disks, formats, ops, metrics, storage, agent }),
+    handlers: guestHandlers({
+      duty,
+      backups,
+      archives,
+      problems,
+      events,
+      disks,
+      formats,
+      ops: opening.guestOps,
+      metrics,
+      storage,
+      agent,
+    }),
     interfaces,
     clock,
     journal,
@@ -164,12 +185,22 @@ const compose = async (
   undo.push(() => server.close());
   const admin = await createAdminServer({
     runtimeDir: config.runtimeDir,
-    handlers: adminHandlers(guests, { enrolment, duty, backups, archives, problems, disks: diskAdmin, formats, ops }),
+    handlers: adminHandlers(guests, {
+      enrolment,
+      duty,
+      backups,
+      archives,
+      problems,
+      disks: diskAdmin,
+      formats,
+      ops: opening.adminOps,
+    }),
     journal,
   });
   undo.push(() => admin.close());
   backing.begin();
   driving.begin();
+  opening.begin();
   void enrolment.begin();
   journal('notice', 'The agent runs.', { version: VERSION, host_id: identity.hostId, node, fingerprint: identity.fingerprint });
 

@@ -4,6 +4,7 @@ import type { AdminDrive, AdminDrives } from '#shared/wire/admin-disks';
 import type { EjectDisk, Ejected } from '#shared/wire/disks';
 import { ageSeconds } from '../collector.ts';
 import { type AdminFacts, driveView, type Found, findDrives, ghostView } from './admin-view.ts';
+import { beingFormatted } from './deeds/candidate.ts';
 import { mountedNow } from './deeds/mounted.ts';
 import type { BlankState } from './inventory/data.ts';
 import type { Drive, DriveRecord, Holder, Inventory } from './inventory/drive.ts';
@@ -102,10 +103,18 @@ export const createDiskAdmin = (ports: DiskAdminPorts) => {
       throw error;
     });
 
+  /** Whoever formats it must not meet anybody else on it: it is not even asked. */
+  const holdersOf = async (drive: Drive): Promise<readonly Holder[]> =>
+    drive.format?.state === 'running' ? drive.holders : ports.holders(drive).catch(() => [UNSURE]);
+
+  const refuseBeingFormatted = ({ drive }: Found): void => {
+    if (drive?.format?.state === 'running') throw beingFormatted();
+  };
+
   const show = async (text: string): Promise<{ drive: AdminDrive; missing: Missing }> => {
     const inventory = await newest();
     const found = theOne(text, inventory);
-    const holders = found.drive === null ? [] : await ports.holders(found.drive).catch(() => [UNSURE]);
+    const holders = found.drive === null ? [] : await holdersOf(found.drive);
     return { drive: view(found, holders), missing: missingIn(inventory) };
   };
 
@@ -126,7 +135,9 @@ export const createDiskAdmin = (ports: DiskAdminPorts) => {
 
   const demote = async (text: string): Promise<{ drive: AdminDrive }> => {
     const inventory = await newest();
-    for (const { id, role } of recordsOf(theOne(text, inventory), inventory)) if (role !== null) await records.demote(id);
+    const found = theOne(text, inventory);
+    refuseBeingFormatted(found);
+    for (const { id, role } of recordsOf(found, inventory)) if (role !== null) await records.demote(id);
     return after(text);
   };
 
@@ -143,6 +154,7 @@ export const createDiskAdmin = (ports: DiskAdminPorts) => {
   const release = async (text: string): Promise<{ drive: AdminDrive }> => {
     const inventory = await newest();
     const found = theOne(text, inventory);
+    refuseBeingFormatted(found);
     const own = recordsOf(found, inventory);
     refuseAssigned(own.map(({ id }) => id));
     for (const { id, owner } of own) if (owner !== null) await records.setOwner(id, null, 'root');

@@ -7,6 +7,7 @@ import type { DriveClass } from '../storage/class.ts';
 import { listedDurableId } from './durable-id.ts';
 import type { Assignment } from './inventory/assignment.ts';
 import type { Drive, DriveFilesystem, DriveRecord, Inventory } from './inventory/drive.ts';
+import { isFormer } from './inventory/former.ts';
 import { sentenceForGuests } from './inventory/role.ts';
 import { type Claims, isSuspended, type Standing, standingOf } from './known/ownership.ts';
 
@@ -69,6 +70,7 @@ const NOT_MOUNTED = (fstype: string): string =>
 /** Why the guest cannot have this file system mounted now, the most telling reason first; empty where it can. */
 const whyNotAssignable = (drive: Drive, fs: DriveFilesystem | null, standing: Standing, facts: ListingFacts): string => {
   if (standing.why !== '') return standing.why;
+  if (drive.format !== undefined) return drive.format.sentence;
   if (drive.role !== 'user-data') return roleReason(drive);
   if (facts.writesOff !== '') return facts.writesOff;
   if (drive.state === 'not-answering') return 'It does not answer.';
@@ -210,8 +212,8 @@ const ofGhost = (record: DriveRecord): Disk => ({
   smart: { ...UNSEEN, reasons: [UNPLUGGED] },
 });
 
-const isOwn = ({ owner }: DriveRecord, { vmid, claims }: ListingFacts): boolean =>
-  owner?.vmid === vmid && !isSuspended(owner, claims.instances);
+const isOwn = (record: DriveRecord, { vmid, claims }: ListingFacts): boolean =>
+  record.owner?.vmid === vmid && !isFormer(record) && !isSuspended(record.owner, claims.instances);
 
 /** One's own first, so that they are there however many drives there are. */
 const RANK = { yours: 0, free: 1, 'not-yours': 3, '': 2 } as const;

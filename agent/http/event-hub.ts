@@ -1,9 +1,10 @@
 /** What guests are told as it happens: the changes that the concepts publish, each to the guests it concerns. */
-import type { NamedEvent } from '#shared/endpoint';
 import type { BackupStatus, StatusQuery } from '#shared/wire/backups';
 import type { GuestEvent } from '#shared/wire/events';
 import type { Job } from '../backups/jobs.ts';
 import { statusView } from '../backups/view.ts';
+import type { Formatting } from '../disks/format/format.ts';
+import { jobView } from '../disks/format/job-view.ts';
 import type { Problem, ProblemChange } from '../health/problems.ts';
 import { problemView } from '../health/view.ts';
 import type { Caller, Send } from './routes.ts';
@@ -17,6 +18,7 @@ export interface EventSources {
     list(vmid: number): Problem[];
     onChange(listener: (change: ProblemChange) => void): void;
   };
+  formats: Pick<Formatting, 'onChange'>;
 }
 
 interface Listener {
@@ -33,10 +35,12 @@ const seesDrives = ({ scopes }: Caller): boolean => scopes.includes('disks:read'
 const withoutRevision = ({ revision: _, ...job }: BackupStatus) => job;
 
 /** Of one thing only the newest counts. */
-const subjectOf = ({ event, data }: GuestEvent & NamedEvent): string =>
-  event === 'problem' ? `${data.problem.code} ${data.problem.vmid}` : event;
+const subjectOf = (event: GuestEvent): string => {
+  if (event.event === 'problem') return `problem ${event.data.problem.code} ${event.data.problem.vmid}`;
+  return event.event === 'format' ? `format ${event.data.job_id}` : event.event;
+};
 
-export const createEventHub = ({ backups, problems }: EventSources) => {
+export const createEventHub = ({ backups, problems, formats }: EventSources) => {
   const listeners = new Set<Listener>();
 
   const tellGuest = (vmid: number, may: (guest: Caller) => boolean, event: GuestEvent): void => {
@@ -47,8 +51,12 @@ export const createEventHub = ({ backups, problems }: EventSources) => {
     tellGuest(job.vmid, seesBackups, { event: 'job', data: withoutRevision(statusView(job.vmid, job, '')) }),
   );
 
+  formats.onChange((job) => tellGuest(job.vmid, seesDrives, { event: 'format', data: jobView(job) }));
+
   const archivesChanged = (vmid: number): void => tellGuest(vmid, seesBackups, { event: 'archives', data: { vmid } });
   const disksChanged = (vmid: number): void => tellGuest(vmid, seesDrives, { event: 'disks', data: { vmid } });
+
+  const opsChanged = (vmid: number): void => tellGuest(vmid, seesDrives, { event: 'ops', data: { vmid } });
 
   problems.onChange(({ kind, problem }) => {
     const event: GuestEvent = { event: 'problem', data: { change: kind, problem: problemView(problem) } };
@@ -76,7 +84,7 @@ export const createEventHub = ({ backups, problems }: EventSources) => {
     }
   };
 
-  return { follow, archivesChanged, disksChanged };
+  return { follow, archivesChanged, disksChanged, opsChanged };
 };
 
 const aborted = (signal: AbortSignal): Promise<void> =>

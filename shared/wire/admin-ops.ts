@@ -2,49 +2,46 @@
 import { Type } from 'typebox';
 import { endpoint, type TypeOf, typed } from '../endpoint.ts';
 import { Timestamp } from '../ids.ts';
-import { FormatJob } from './jobs.ts';
+import { FormatJob, FormatJobFields } from './jobs.ts';
 import { GrantText, Op } from './ops.ts';
 import { nullable } from './values.ts';
 
-/** What `ops prepare` did so that the drive is out of use, in order, each a sentence. */
-export const AdminOp = typed(
-  Type.Object({
-    op: Op,
-    /** Whoever keeps the drive in use now, each a sentence; empty: a grant would be executed. */
-    in_use: Type.Array(Type.String()),
-    /** Done by `ops prepare` and not undone, each a sentence. */
-    prepared: Type.Array(Type.String()),
-    /** `<sub> (key <kid>)` of the signature that was accepted; empty: none was. */
-    granted_by: Type.String(),
-    job: nullable(FormatJob),
-  }),
-);
+const AdminOpFields = Type.Object({
+  op: Op,
+  /** Whoever keeps the drive in use now, each a sentence; empty: a grant would be executed. */
+  in_use: Type.Array(Type.String()),
+  /** Done by `ops prepare` and not undone, each a sentence. */
+  prepared: Type.Array(Type.String()),
+  /** `<sub> (key <kid>)` of the signature that was accepted; empty: none was. */
+  granted_by: Type.String(),
+  job: nullable(FormatJobFields),
+});
+export const AdminOp = typed(AdminOpFields);
 export type AdminOp = TypeOf<typeof AdminOp>;
 
 const OpNamed = typed(Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) }));
 
-export const Trust = typed(
-  Type.Object({
-    /** Why grants are refused and no drive is written; empty where they are not. */
-    grants_off: Type.String(),
-    /** How many grants were ever accepted, as the database and as the second file count them; null: it is missing or unreadable. */
-    database_count: nullable(Type.Integer()),
-    file_count: nullable(Type.Integer()),
-    /** Newest time that the agent believed, and its clock now. */
-    clock_mark: nullable(Timestamp),
-    clock_now: Timestamp,
-    /** Names of the keys that may sign, and of those that may no more. */
-    keys: Type.Array(
-      Type.Object({
-        kid: Type.String(),
-        name: Type.String(),
-        state: Type.Union([Type.Literal('active'), Type.Literal('retired')]),
-      }),
-    ),
-    /** Why the file of keys cannot be used; empty where it can. */
-    keys_problem: Type.String(),
-  }),
-);
+const TrustFields = Type.Object({
+  /** Why grants are refused and no drive is written; empty where they are not. */
+  grants_off: Type.String(),
+  /** How many grants were ever accepted, as the database and as the second file count them; null: it is missing or unreadable. */
+  database_count: nullable(Type.Integer()),
+  file_count: nullable(Type.Integer()),
+  /** Newest time that the agent believed, and its clock now. */
+  clock_mark: nullable(Timestamp),
+  clock_now: Timestamp,
+  /** Names of the keys that may sign, and of those that may no more. */
+  keys: Type.Array(
+    Type.Object({
+      kid: Type.String(),
+      name: Type.String(),
+      state: Type.Union([Type.Literal('active'), Type.Literal('retired')]),
+    }),
+  ),
+  /** Why the file of keys cannot be used; empty where it can. */
+  keys_problem: Type.String(),
+});
+export const Trust = typed(TrustFields);
 export type Trust = TypeOf<typeof Trust>;
 
 export const listAllOps = endpoint({
@@ -52,7 +49,7 @@ export const listAllOps = endpoint({
   path: '/ops',
   access: 'admin',
   summary: 'Every operation that waits for a signature, and those of the last week.',
-  reply: typed(Type.Object({ ops: Type.Array(AdminOp), trust: Trust })),
+  reply: typed(Type.Object({ ops: Type.Array(AdminOpFields), trust: TrustFields })),
 });
 
 export const showOp = endpoint({

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { eventStream, type TypeOf, typed } from '../endpoint.ts';
 import { Vmid } from '../ids.ts';
 import { BackupJob } from './backups.ts';
-import { FormatJob } from './jobs.ts';
+import { FormatJobFields } from './jobs.ts';
 import { Problem } from './problems.ts';
 import { nullable } from './values.ts';
 
@@ -28,7 +28,7 @@ const ArchivesEvent = Type.Object({ event: Type.Literal('archives'), data: Type.
 const DisksEvent = Type.Object({ event: Type.Literal('disks'), data: Type.Object({ vmid: Vmid }) });
 
 /** A format of this guest's began, or ended. Needs the scope `disks:read`. */
-const FormatEvent = Type.Object({ event: Type.Literal('format'), data: FormatJob });
+const FormatEvent = Type.Object({ event: Type.Literal('format'), data: FormatJobFields });
 
 /** One of this guest's operations came, was granted, or is over: `GET /ops` tells. Needs the scope `disks:read`. */
 const OpsEvent = Type.Object({ event: Type.Literal('ops'), data: Type.Object({ vmid: Vmid }) });

@@ -33,7 +33,7 @@ beforeAll(async () => {
   agent = await startTestAgent({ resources: async () => ({ guests: [onNode(CT), onNode(VM)], storages: [] }) });
   tokens = { [CT]: await agent.enroll(CT), [VM]: await agent.enroll(VM) };
   const { duty, problems } = backing;
-  const events = createEventHub({ backups: backing, problems });
+  const events = createEventHub({ backups: backing, problems, formats: { onChange: () => undefined } });
   const handlers = guestHandlers({ ...IDLE, duty, backups: backing, archives: backing.archives, problems, events });
   Object.assign(agent.handlers, handlers);
   listed = async (vmid) => (await get(vmid, '/backups')).json.data.backups;

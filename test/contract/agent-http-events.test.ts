@@ -5,6 +5,7 @@ import { Value } from 'typebox/value';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Job, newJob } from '#agent/backups/jobs';
 import { statusView } from '#agent/backups/view';
+import type { FormatJob } from '#agent/disks/format/format';
 import type { Problem, ProblemChange } from '#agent/health/problems';
 import { createEventHub } from '#agent/http/event-hub';
 import type { Clock } from '#shared/clock';
@@ -43,6 +44,8 @@ let open: Problem[] = [];
 let tellJob: (job: Job) => void;
 let tellArchives: (vmid: number) => void;
 let tellProblem: (change: ProblemChange) => void;
+let tellFormat: (job: FormatJob) => void;
+let tellOps: (vmid: number) => void;
 let readStatus: () => Promise<void>;
 
 const job = (vmid: number, facts: Partial<Job> = {}): Job => ({
@@ -85,8 +88,14 @@ beforeEach(async () => {
         tellProblem = listener;
       },
     },
+    formats: {
+      onChange: (listener) => {
+        tellFormat = listener;
+      },
+    },
   });
   tellArchives = hub.archivesChanged;
+  tellOps = hub.opsChanged;
   agent.handlers.getEvents = ({ guest, signal }, send) => hub.follow(guest, send, signal);
 });
 afterEach(() => agent.close());
@@ -168,6 +177,26 @@ test('the first event is how things stand; what follows are the changes, each wi
   const ids = stream.ids();
   expect(new Set(ids).size).toBe(4);
   expect(new Set(ids.map((id) => id.split('.')[0])).size).toBe(1);
+  stream.leave();
+});
+
+const FORMAT: FormatJob = {
+  ...{ jobId: 'fmt-1', vmid: 101, drive: 1, device: 'sdb', model: 'SSD', serial: 'S1', sizeBytes: 5e11, fstype: 'ext4' },
+  ...{ permittedBy: 'blank', askedId: '', boundId: '', opId: '', state: 'done', phase: 'ended', uuid: 'u-1', error: '' },
+  ...{ startedAt: 1000, finishedAt: 2000 },
+};
+
+test('formats and operations are told to the guest that they are for', async () => {
+  const stream = await listen();
+  await heard(stream, 1);
+  tellFormat({ ...FORMAT, vmid: 102 });
+  tellFormat(FORMAT);
+  tellOps(102);
+  tellOps(101);
+  const [, format, ops] = await heard(stream, 3);
+  expect(format).toMatchObject({ event: 'format', data: { job_id: 'fmt-1', state: 'done', durable_id: 'uuid:u-1' } });
+  expect(ops).toEqual({ event: 'ops', data: { vmid: 101 } });
+  for (const event of [format, ops]) expect(Value.Errors(GuestEvent, event)).toEqual([]);
   stream.leave();
 });
 

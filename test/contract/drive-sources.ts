@@ -4,7 +4,7 @@ import type { DriveSources } from '#agent/serve-drive-evidence';
 import { evidenceOf, type HostSpec } from '../unit/agent/disks/host.ts';
 
 /** @param host asked at each look: a test may answer another one */
-export const sourcesOf = (host: () => HostSpec): Required<Omit<DriveSources, 'inUse' | 'check' | 'sysfs'>> => {
+export const sourcesOf = (host: () => HostSpec): Required<Omit<DriveSources, 'inUse' | 'check' | 'sysfs' | 'driveFormat'>> => {
   let made: { of: HostSpec; evidence: Evidence } | null = null;
   const evidence = (): Evidence => {
     const of = host();

@@ -18,6 +18,12 @@ export const carrying = ({ drives }: Inventory, uuid: string): Candidate[] =>
 
 const NOTHING = 'Nothing was changed.';
 
+export const beingFormatted = (): FelhomError =>
+  new FelhomError(
+    'format-running',
+    'This drive is being formatted now. Nothing else is done to it until that has ended. Please try again in a minute.',
+  );
+
 /** What another guest has is told to none by more than that. */
 const protectedBy = ({ drive: { holders, reasons } }: Candidate, vmid: number): FelhomError => {
   const another = holders.some((holder) => holder.kind === 'guest' && holder.vmid !== vmid);
@@ -49,6 +55,9 @@ export const findCandidate = (inventory: Inventory, uuid: string, vmid: number):
       `${first.drive.name} cannot be told from ${twins.join(' and ')}: they look the same to the server. Unplug all but one of them and try again. ${NOTHING}`,
     );
   }
+  const { format } = first.drive;
+  if (format?.state === 'running') throw beingFormatted();
+  if (format !== undefined) throw new FelhomError('format-failed', `${format.sentence} ${NOTHING}`);
   return first;
 };
 

@@ -33,12 +33,15 @@ export const createDeeds = ({ store, ...ports }: DeedsPorts) => {
     await store.write(auditEntry(ports.clock, who, what, details));
   };
   const mounting = createMounting(ports);
-  const shared = { ...ports, mounting, audit, inTurn: createTurn() };
+  const inTurn = createTurn();
+  const shared = { ...ports, mounting, audit, inTurn };
   const all = { ...shared, recover: createRecover(shared) };
   return {
     assign: createAssign(all),
     eject: createEject(all),
     /** Every ten seconds, and at start. Never rejects. */
     tick: createReconcile(all).tick,
+    /** For whatever else is done to drives. */
+    inTurn,
   };
 };

@@ -12,7 +12,7 @@ import type { Drive, Inventory } from '../inventory/drive.ts';
 import type { Evidence } from '../inventory/evidence.ts';
 import { type Claims, claim } from '../known/ownership.ts';
 import type { Who } from '../known/records.ts';
-import { sameUuid } from './candidate.ts';
+import { beingFormatted, sameUuid } from './candidate.ts';
 import type { DeedPorts } from './deed-ports.ts';
 import { configured, type Dependant, given, isExpected, mountSentence, mountsOf, type Places, users } from './dependants.ts';
 import { createLate, stillAtWork } from './late.ts';
@@ -142,6 +142,7 @@ export const createEject = (ports: EjectPorts) => {
     if (parts.some(({ assignment }) => assignment.state !== 'assigned'))
       throw new FelhomError('not-assigned', `The drive is still being put in order. ${STILL} Please try again in a minute.`);
     const mounted = parts.find(({ source }) => source !== null)?.source?.drive.device;
+    if (driveIn(inventory, asked)?.format?.state === 'running') throw beingFormatted();
     const drive = mounted ?? driveIn(inventory, asked)?.device ?? null;
     if (drive === null && !evidence.kernel.known) throw unknown('Whether the drive is plugged in');
     return { parts, inventory, evidence, drive };

@@ -21,8 +21,9 @@ export interface InUse {
   /**
    * Empty: nobody. Never rejects. Twins are taken for the drive itself. A mount of felhom's own on the host has the vmid of the guest that
    * it was made for, one inside a guest the vmid of that guest.
+   * @param heldBy a process that has the drive for itself alone for whoever asks; it is left out, and the kernel is not asked again
    */
-  holders(drive: Pick<Drive, 'name' | 'device' | 'twins'>): Promise<Holder[]>;
+  holders(drive: Pick<Drive, 'name' | 'device' | 'twins'>, heldBy?: number): Promise<Holder[]>;
 }
 
 /** Null where the drive is not what it was, or the kernel cannot be asked. */
@@ -55,13 +56,17 @@ export const createInUse = ({ check, gather, assignments, guestOf }: InUsePorts)
   };
 
   return {
-    holders: async (drive) => {
+    holders: async (drive, heldBy) => {
       const sources = await gather();
       const parts = partsNow(drive, sources.kernel);
       if (parts === null) return [notKnown('it is in use', 'it is not plugged in as it was')];
       const own = sources.mounts.known ? mountsOn(sources.mounts.value, parts) : [];
       const numbers = [...new Set([...parts.numbers, ...own.map(({ mount }) => mount.device)])];
-      const [users, claimed, whose] = await Promise.all([asKnown(check.users(numbers)), claims(parts), guestsOf(own)]);
+      const [users, claimed, whose] = await Promise.all([
+        asKnown(check.users(numbers, [], heldBy === undefined ? [] : [heldBy])),
+        heldBy === undefined ? claims(parts) : [],
+        guestsOf(own),
+      ]);
       const named = holdersFrom(parts, { sources, users, guestOf: whose });
       return named.length > 0 ? [...named, ...claimed.filter(({ kind }) => kind === 'unknown')] : claimed;
     },

@@ -97,7 +97,8 @@ export const looked = (heard: Heard, { name }: KernelDevice, record: DriveRecord
   });
 };
 
-export const doubtsOf = (heard: Heard, device: KernelDevice): Found[] => {
+/** @param isDebris what is on it is only what a format left that ended before its end */
+export const doubtsOf = (heard: Heard, device: KernelDevice, isDebris = false): Found[] => {
   const { name, sizeBytes } = device;
   const refused = refusedKind(device);
   const unfinished = namesOf(device).filter((one) => !heard.udev.has(one));
@@ -110,6 +111,6 @@ export const doubtsOf = (heard: Heard, device: KernelDevice): Found[] => {
     ...(heard.notAnswering.has(name) ? [unknown('It does not answer.')] : []),
     ...(sizeBytes !== null && sizeBytes > 0 ? [] : [unknown('It does not tell its size.')]),
     ...(unfinished.length === 0 ? [] : [unknown(`The host is still finding out what it is (udev: ${unfinished.join(', ')}).`)]),
-    ...ofProbe(heard, device),
+    ...(isDebris ? [] : ofProbe(heard, device)),
   ];
 };

@@ -99,6 +99,8 @@ export interface Drive {
   record: DriveRecord | null;
   related: readonly DriveRecord[];
   state: 'available' | 'mounted' | 'in-use' | 'asleep' | 'not-answering';
+  /** While it is being formatted, and after a format that did not come to its end. */
+  format?: { state: 'running' | 'broken'; sentence: string };
 }
 
 export interface Inventory {

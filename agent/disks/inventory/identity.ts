@@ -153,6 +153,10 @@ export const namedBy = (sources: Pick<Sources, 'device' | 'udev'>): { serials: s
   wwns: wwnsOf(sources).map(folded),
 });
 
+/** Of a file system on its one partition, whose GUIDs are not known yet. */
+export const keysOfFilesystem = (fstype: string, uuid: string): string[] =>
+  keyOfContent({ device: '', type: fstype, uuid, label: '' });
+
 const first = (texts: readonly string[]): string => texts.find((text) => text !== '') ?? '';
 
 /** @param sets keys of sets that other sources say the drive belongs to: `vg:…`, `pool:…`, `md:…` */

@@ -10,6 +10,7 @@ import { addFound, type Findings, type Found } from './found.ts';
 import { givenIn } from './given.ts';
 import { type Heard, heardFrom, probeOf } from './heard.ts';
 import { filesystemsOf, identityOf, keyOf, mdId, namedBy, type Sources } from './identity.ts';
+import { type FormatMark, isSamePlugging, markByPlace, markOf } from './marks.ts';
 import { protectedBy, unmatched } from './protect.ts';
 import { type Present, type Recall, recallOf, rememberedBy } from './recall.ts';
 import { ordered, roleOf } from './role.ts';
@@ -26,6 +27,8 @@ export interface InventoryContext {
   mountRoot: string;
   /** By kernel name. */
   blank: ReadonlyMap<string, BlankState>;
+  /** Formats under way, and those that did not come to their end. */
+  formats?: { bootId: string; marks: readonly FormatMark[] };
 }
 
 /** Sets that LVM, ZFS and md say a drive belongs to, as keys. */
@@ -45,6 +48,7 @@ interface Subject extends Member {
   twins: readonly string[];
   recall: Recall;
   holders: readonly Holder[];
+  mark: FormatMark | undefined;
 }
 
 const NO_RECALL: Recall = { record: null, related: [] };
@@ -53,6 +57,8 @@ const isInGuestsHands = (given: readonly Found[], uses: readonly Found[]): boole
   given.length > 0 && !uses.some(({ origin }) => origin === 'use');
 
 const at = <T>(map: ReadonlyMap<string, readonly T[]>, name: string): readonly T[] => map.get(name) ?? [];
+
+const NO_FORMATS: NonNullable<InventoryContext['formats']> = { bootId: '', marks: [] };
 
 /** The drives with what is known of each by itself. */
 const subjectsOf = (heard: Heard, atlas: Atlas, context: InventoryContext): Subject[] => {
@@ -64,13 +70,22 @@ const subjectsOf = (heard: Heard, atlas: Atlas, context: InventoryContext): Subj
     return { device, identity, keys: identity.keys, found: [] };
   });
   const twins = twinsOf(bare);
-  const present: Present[] = bare.map(({ device: { name }, keys }) => ({
-    name,
-    keys,
-    twins: at(twins, name),
-    isRead: probeOf(heard, name) !== null,
-    inGuestsHands: isInGuestsHands(at(given.reasons, name), at(uses.reasons, name)),
-  }));
+  const { bootId, marks } = context.formats ?? NO_FORMATS;
+  const knownBy = (member: Member) => {
+    const mark = markByPlace(marks, member, bootId);
+    return mark === undefined ? {} : { known: mark.drive };
+  };
+  const present = bare.map((member): Present => {
+    const { name } = member.device;
+    return {
+      name,
+      ...knownBy(member),
+      keys: member.keys,
+      twins: at(twins, name),
+      isRead: probeOf(heard, name) !== null,
+      inGuestsHands: isInGuestsHands(at(given.reasons, name), at(uses.reasons, name)),
+    };
+  });
   const recalls = recallOf(present, context.records);
   return bare.map((member) => subjectOf({ heard, context, uses, given, twins, recalls }, member));
 };
@@ -90,10 +105,15 @@ const subjectOf = (parts: Parts, member: Member): Subject => {
   const { name } = device;
   const sources: Sources = { device, udev: heard.udev, probe: probeOf(heard, name) };
   const recall = parts.recalls.get(name) ?? NO_RECALL;
+  const { bootId, marks } = context.formats ?? NO_FORMATS;
+  const mark = markOf(marks, member, recall.record, bootId);
+  // Nobody can have put anything else on it since: in another place, or after a start of the host, somebody may have.
+  const isDebris = mark?.role === 'user-data' && isSamePlugging(mark, device, bootId);
   return {
     ...member,
     sources,
     recall,
+    mark,
     twins: at(parts.twins, name),
     keys: [...member.keys, ...(sources.probe === null ? (recall.record?.keys ?? []) : [])],
     holders: [...at(uses.holders, name), ...at(given.holders, name)],
@@ -101,9 +121,9 @@ const subjectOf = (parts: Parts, member: Member): Subject => {
       ...at(uses.reasons, name),
       ...at(given.reasons, name),
       ...protectedBy(context.protect, namedBy(sources)),
-      ...looked(heard, device, recall.record),
+      ...(isDebris ? [] : looked(heard, device, recall.record)),
       ...rememberedBy(recall),
-      ...doubtsOf(heard, device),
+      ...doubtsOf(heard, device, isDebris),
     ].reduce<readonly Found[]>(addFound, []),
   };
 };
@@ -118,6 +138,16 @@ const stateOf = (heard: Heard, { name }: KernelDevice, holders: readonly Holder[
   if (holders.some(({ kind, vmid }) => kind === 'mount' && vmid !== null)) return 'mounted';
   if (holders.length > 0) return 'in-use';
   return heard.asleep.has(name) ? 'asleep' : 'available';
+};
+
+/** What its sources say of a drive while it is being formatted is what passes; of one that was not finished, what is left over. */
+const formatOf = ({ mark }: Subject): Partial<Drive> => {
+  if (mark === undefined) return {};
+  const { state, role, sentence } = mark;
+  const said = { dataBearing: true, dataReason: sentence, format: { state, sentence } };
+  if (state === 'broken') return said;
+  const holder: Holder = { kind: 'process', sentence, vmid: null, pid: null };
+  return { ...said, role, reasons: [{ role, sentence, lasting: false }], holders: [holder], state: 'in-use' };
 };
 
 const driveOf = (heard: Heard, context: InventoryContext, subject: Subject, all: ReadonlyMap<string, Subject>): Drive => {
@@ -141,6 +171,7 @@ const driveOf = (heard: Heard, context: InventoryContext, subject: Subject, all:
     record: recall.record,
     related: recall.related,
     state: stateOf(heard, device, holders),
+    ...formatOf(subject),
   };
 };
 

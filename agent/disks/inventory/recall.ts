@@ -12,6 +12,8 @@ export interface Present {
   twins: readonly string[];
   /** Its keys are those of what is on it now; otherwise something on it may not be known. */
   isRead: boolean;
+  /** Its record, where something else than its keys tells. */
+  known?: number;
   /** A guest has it and the host has nothing on it: that guest may write any UUID on it, also another drive's. */
   inGuestsHands: boolean;
 }
@@ -40,9 +42,12 @@ const share = (some: readonly string[], others: readonly string[]): boolean => s
  * in another enclosure. While that one is plugged in too, or two could be it, they are copies, and each gets a record of its own.
  */
 export const recallOf = (present: readonly Present[], records: readonly DriveRecord[]): ReadonlyMap<string, Recall> => {
-  const byHardware = new Map(present.map((one) => [one.name, knowing(records, hardwareKeys(one.keys))]));
+  const byHardware = new Map(
+    present.map((one) => [one.name, records.find(({ id }) => id === one.known) ?? knowing(records, hardwareKeys(one.keys))]),
+  );
   const absent = records.filter(
-    (record) => !present.some(({ keys }) => hardwareKeys(keys).some((key) => record.keys.includes(key))),
+    (record) =>
+      !present.some(({ keys, known }) => known === record.id || hardwareKeys(keys).some((key) => record.keys.includes(key))),
   );
   const byContent = new Map(
     present.map((one) => [

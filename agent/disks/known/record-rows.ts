@@ -74,6 +74,9 @@ export const insertDrive = (record: DriveRecord): Statement[] => {
   ];
 };
 
+export const dropKeys = (id: number, keys: readonly string[]): Statement[] =>
+  keys.map((key) => ({ sql: 'DELETE FROM drive_keys WHERE key = ? AND drive = ?', values: [key, id] }));
+
 /** All but the owner and SMART, which have their own writers. */
 export const updateDrive = (record: DriveRecord): Statement[] => {
   const { id, name, model, serial, wwn, sizeBytes, transport, lastSeenAt, role } = record;

@@ -5,11 +5,13 @@ import type { Statement, Store } from '../../ports/store.ts';
 import { createTurn } from '../../turn.ts';
 import type { Assignment } from '../inventory/assignment.ts';
 import type { DriveRecord, Inventory, Owner } from '../inventory/drive.ts';
-import { takenKey } from '../inventory/identity.ts';
+import { formerName } from '../inventory/former.ts';
+import { isHardwareKey, takenKey } from '../inventory/identity.ts';
 import {
   type AssignmentRow,
   assignmentOf,
   type DriveRow,
+  dropKeys,
   insertDrive,
   recordOf,
   updateDrive,
@@ -32,6 +34,13 @@ export interface Records {
   setOwner(drive: number, owner: Owner | null, who: Who): Promise<void>;
   /** Forgets the remembered role. */
   demote(drive: number): Promise<void>;
+  /**
+   * A drive was formatted: it begins anew, as its owner's and without a role. What was on it keeps its role, its owner and its keys in a
+   * record of its own, for copies of it. `along` is written with it, all or nothing.
+   */
+  reborn(drive: number, birth: Birth, along: readonly Statement[]): Promise<void>;
+  /** Gives a role that is not remembered yet to what it was known as; `along` is written with it, all or nothing. */
+  remember(drive: number, role: { role: 'system' | 'backup'; why: string } | null, along: readonly Statement[]): Promise<void>;
   /** Adds a row, or replaces the one of the same mount point; the drive's record knows from then on that this file system was taken. */
   saveAssignment(assignment: Assignment): Promise<void>;
   setAssignmentState(mountPoint: string, state: Assignment['state']): Promise<void>;
@@ -39,6 +48,14 @@ export interface Records {
   /** The newest whole reading of a drive's own health, as JSON. */
   saveSmart(drive: number, json: string): Promise<void>;
   smart(): ReadonlyMap<number, string>;
+}
+
+export interface Birth {
+  owner: Owner;
+  /** All that its record had before the format: what is not the hardware's stays with what was on it. */
+  keysBefore: readonly string[];
+  /** Of what is on it now. */
+  keysNow: readonly string[];
 }
 
 export interface RecordPorts {
@@ -53,6 +70,26 @@ const forgetOld = (now: number): Statement => ({
   sql: 'DELETE FROM drives WHERE role IS NULL AND owner_vmid IS NULL AND last_seen_at < ? AND id NOT IN (SELECT drive FROM assignments)',
   values: [now - REMEMBER_MS],
 });
+
+/** `former`: null where nothing was on it that a copy could be known by. */
+const bornAnew = (
+  record: DriveRecord,
+  { owner, keysBefore, keysNow }: Birth,
+  id: number,
+  now: number,
+): { former: DriveRecord | null; drive: DriveRecord } => {
+  const hardware = record.keys.filter(isHardwareKey);
+  const content = record.keys.filter((key) => !isHardwareKey(key) && keysBefore.includes(key));
+  // What was seen of it while it was being formatted is of what is on it now.
+  const since = record.keys.filter((key) => !keysBefore.includes(key));
+  const keys = [...new Set([...hardware, ...since, ...keysNow])];
+  const born = { ...record, keys, role: null, owner, firstSeenAt: now, lastSeenAt: now };
+  if (content.length === 0) return { former: null, drive: { ...born, firstSeenAt: record.firstSeenAt } };
+  return {
+    former: { ...record, name: formerName(record.id), serial: '', wwn: '', keys: content },
+    drive: { ...born, id },
+  };
+};
 
 const load = async ({ store, clock }: RecordPorts) => {
   await store.write(forgetOld(clock.now()));
@@ -70,6 +107,11 @@ const load = async ({ store, clock }: RecordPorts) => {
     assignments: new Map(assignments.map((row) => [row.mount_point, assignmentOf(row)])),
   };
 };
+
+const moveSmart = (from: number, to: number): Statement[] => [
+  { sql: 'UPDATE drives SET smart = (SELECT smart FROM drives WHERE id = ?) WHERE id = ?', values: [from, to] },
+  { sql: 'UPDATE drives SET smart = NULL WHERE id = ?', values: [from] },
+];
 
 export const loadRecords = async (ports: RecordPorts): Promise<Records> => {
   const { store, clock } = ports;
@@ -115,6 +157,34 @@ export const loadRecords = async (ports: RecordPorts): Promise<Records> => {
         const demoted = { ...record, role: null };
         await store.write(...updateDrive(demoted), audit('root', 'drive-demoted', record, { role: record.role?.role ?? null }));
         drives.set(id, demoted);
+      }),
+
+    reborn: (id, birth, along) =>
+      inTurn(async () => {
+        const record = known(id);
+        const { former, drive } = bornAnew(record, birth, Math.max(...drives.keys()) + 1, clock.now());
+        const gone = record.keys.filter((key) => (former === null ? !drive.keys.includes(key) : !former.keys.includes(key)));
+        await store.write(
+          ...dropKeys(id, gone),
+          ...(former === null ? updateDrive(drive) : [...updateDrive(former), ...insertDrive(drive), ...moveSmart(id, drive.id)]),
+          updateOwner(drive.id, birth.owner),
+          audit(`guest ${birth.owner.vmid}`, 'drive-formatted', record, { drive: drive.id, before: former === null ? null : id }),
+          ...along,
+        );
+        if (former !== null) drives.set(id, former);
+        drives.set(drive.id, drive);
+        const health = smart.get(id);
+        if (former === null || health === undefined) return;
+        smart.delete(id);
+        smart.set(drive.id, health);
+      }),
+
+    remember: (id, role, along) =>
+      inTurn(async () => {
+        const record = known(id);
+        const remembered = role === null || record.role !== null ? record : { ...record, role: { ...role, since: clock.now() } };
+        await store.write(...(remembered === record ? [] : updateDrive(remembered)), ...along);
+        drives.set(id, remembered);
       }),
 
     saveAssignment: (assignment) =>

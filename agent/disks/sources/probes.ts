@@ -26,6 +26,8 @@ export interface ProbePorts {
    * guest wrote what the host's kernel would have to read.
    */
   mayLook: (device: KernelDevice) => boolean;
+  /** Neither read nor looked into for now, whatever was written to it: somebody has it for itself. */
+  leaveAlone?: (device: KernelDevice) => boolean;
   /** How long a drive that was plugged in while the agent runs is left to those who mount it by themselves, before it is looked into. */
   settleMs?: number;
 }
@@ -122,7 +124,17 @@ const within = async <T, L>(clock: Clock, ms: number, work: Promise<T>, late: L)
 };
 
 export const createProbes = (ports: ProbePorts): Probes => {
-  const { clock, device: port, counters, check, isAsleep, mounts, mayLook, settleMs = SETTLE_MS } = ports;
+  const {
+    clock,
+    device: port,
+    counters,
+    check,
+    isAsleep,
+    mounts,
+    mayLook,
+    leaveAlone = () => false,
+    settleMs = SETTLE_MS,
+  } = ports;
   const subjects = new Map<string, Subject>();
   const inSlot = createSlots(LOOKS_AT_ONCE);
   let isFirst = true;
@@ -259,6 +271,7 @@ export const createProbes = (ports: ProbePorts): Probes => {
 
   /** It is only asked whether it sleeps when there is something to read: each question may put its falling asleep off. */
   const attend = async (device: KernelDevice, subject: Subject, udev: Evidence['udev'], seen: Known<readonly SeenMount[]>) => {
+    if (leaveAlone(device)) return subject.rest;
     const probing = subject.job === null && isDue(device, subject, seen);
     if (probing || (subject.job === null && toLookInto(device, subject, udev).length > 0)) {
       subject.rest = await restOf(device);
