@@ -9,6 +9,7 @@ import { backupPruneCommand } from './backup-prune.ts';
 import { backupRestoreCommand } from './backup-restore.ts';
 import { backupRunCommand } from './backup-run.ts';
 import { backupVerifyCommand } from './backup-verify.ts';
+import { clockAcceptCommand } from './clock-accept.ts';
 import { configCheckCommand } from './config-check.ts';
 import { disksDemoteCommand } from './disks-demote.ts';
 import { disksEjectCommand } from './disks-eject.ts';
@@ -24,8 +25,13 @@ import { guestRotateCommand } from './guest-rotate.ts';
 import { guestShareCommand } from './guest-share.ts';
 import { identityCommand } from './identity.ts';
 import type { Io } from './io.ts';
+import { opsGrantCommand } from './ops-grant.ts';
+import { opsListCommand } from './ops-list.ts';
+import { opsPrepareCommand } from './ops-prepare.ts';
+import { opsShowCommand } from './ops-show.ts';
 import { problemsCommand } from './problems.ts';
 import { serveCommand } from './serve.ts';
+import { stateAcceptCommand } from './state-accept.ts';
 
 export const agentProgram = (io: Io): Command =>
   new Command('felhom-agent')
@@ -65,5 +71,15 @@ export const agentProgram = (io: Io): Command =>
         .addCommand(disksEjectCommand(io))
         .addCommand(disksSmartCommand(io)),
     )
+    .addCommand(
+      new Command('ops')
+        .description("what only the operator's signature permits: erasing a system or backup drive; talks to the running agent")
+        .addCommand(opsListCommand(io))
+        .addCommand(opsShowCommand(io))
+        .addCommand(opsPrepareCommand(io))
+        .addCommand(opsGrantCommand(io)),
+    )
+    .addCommand(new Command('state').description("the agent's own records").addCommand(stateAcceptCommand(io)))
+    .addCommand(new Command('clock').description("the host's clock").addCommand(clockAcceptCommand(io)))
     .addCommand(problemsCommand(io))
     .addCommand(identityCommand(io));

@@ -30,6 +30,8 @@ export interface AcceptPorts {
   keys: OpsignKeys;
   formatting: () => Pick<Formatting, 'begin' | 'job'>;
   prepare: Pick<Prepare, 'obstacles'>;
+  /** Whoever keeps its drive in use now, each a sentence, for root. Never rejects. */
+  users: (op: Op) => Promise<readonly string[]>;
   claims: () => Claims;
   store: Pick<Store, 'all'>;
   clock: Clock;
@@ -142,6 +144,16 @@ export const createAccept = (ports: AcceptPorts) => {
       () => null,
     );
 
+  const explained = async (error: unknown, carried: Carried, isUsed: boolean): Promise<FelhomError> => {
+    if (!(error instanceof FelhomError)) return refusal.notRecorded(isUsed || (await isRecorded(carried)), error);
+    if (error.code === 'state-failed') return error;
+    if (isUsed) return refusal.usedInVain(error);
+    const { op, carrier } = carried;
+    // Whoever carries it on the host may know who it is.
+    const users = error.code === 'drive-in-use' && carrier === 'root' ? await ports.users(op) : [];
+    return users.length > 0 ? refusal.inUse(op, users, error) : refusal.stillGood(op, error);
+  };
+
   const execute = async (carried: Carried): Promise<FormatJob> => {
     const { op } = carried;
     let isUsed = false;
@@ -169,10 +181,7 @@ export const createAccept = (ports: AcceptPorts) => {
     try {
       return await formatting().begin({ vmid: op.vmid, find: found(op), fstype: op.fstype, askedId: '' }, permit);
     } catch (error) {
-      if (error instanceof FelhomError && error.code !== 'state-failed')
-        throw isUsed ? refusal.usedInVain(error) : refusal.stillGood(op, error);
-      if (error instanceof FelhomError) throw error;
-      throw refusal.notRecorded(isUsed ? true : await isRecorded(carried), error);
+      throw await explained(error, carried, isUsed);
     }
   };
 

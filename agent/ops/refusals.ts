@@ -108,12 +108,22 @@ export const notWitnessed = (cause: unknown): FelhomError =>
     cause,
   );
 
+const prepareFirst = ({ id }: Op): string => `On the host, as root, run "felhom-agent ops prepare ${id}".`;
+const THEN = `Then carry the same signature again. ${UNUSED}`;
+
+/** @param users sentences for root */
+export const inUse = (op: Op, users: readonly string[], cause: unknown): FelhomError =>
+  new FelhomError(
+    'drive-in-use',
+    `The drive is in use: no signature overrides that. ${users.join(' ')} Nothing was erased. ${prepareFirst(op)} ${THEN}`,
+    cause,
+  );
+
 /** Of whatever kept the drive from being erased before the signature was recorded. */
-export const stillGood = ({ id }: Op, error: FelhomError): FelhomError => {
+export const stillGood = (op: Op, error: FelhomError): FelhomError => {
   if (error.message.includes(UNUSED)) return error;
-  const prepare = error.code === 'drive-in-use' ? ` On the host, as root, run "felhom-agent ops prepare ${id}".` : '';
-  const next = `${prepare} Then carry the same signature again. ${UNUSED}`;
-  return new FelhomError(error.code, `${error.message}${next}`, error.cause, error.details);
+  const next = error.code === 'drive-in-use' ? `${prepareFirst(op)} ${THEN}` : THEN;
+  return new FelhomError(error.code, `${error.message} ${next}`, error.cause, error.details);
 };
 
 export const usedInVain = (error: FelhomError): FelhomError =>

@@ -19,7 +19,7 @@ import { grantsOff } from './refusals.ts';
 import type { Register } from './register.ts';
 import { opView } from './view.ts';
 
-export interface OpsPorts extends Omit<AcceptPorts, 'register' | 'trust' | 'mark' | 'formatting' | 'prepare'> {
+export interface OpsPorts extends Omit<AcceptPorts, 'register' | 'trust' | 'mark' | 'formatting' | 'prepare' | 'users'> {
   register: Register;
   trust: StateTrust;
   mark: ClockMark;
@@ -51,7 +51,33 @@ const keysView = async (keys: OpsignKeys): Promise<Pick<Trust, 'keys' | 'keys_pr
 
 export const createOps = (ports: OpsPorts) => {
   const { register, trust, mark, keys, formatting, prepare, claims, clock, current, hostScope } = ports;
-  const accept = createAccept(ports);
+  const driveOf = (drives: readonly Drive[], op: Op): Drive | undefined => drives.find(({ record }) => record?.id === op.drive);
+
+  const inUse = async (drive: Drive | undefined, look: (drive: Drive) => Promise<readonly Holder[]>): Promise<string[]> => {
+    if (drive === undefined) return ['The drive is not plugged in.'];
+    const unknown = (error: unknown): string[] => [
+      `Who keeps it in use could not be found out: ${error instanceof Error ? error.message : String(error)}`,
+    ];
+    const [held, obstacles] = await Promise.all([
+      look(drive).then((all) => all.map(({ sentence }) => sentence), unknown),
+      prepare.obstacles(drive).catch(unknown),
+    ]);
+    const aside = drive.reasons.flatMap(({ setAside }) => setAside ?? []);
+    return [...new Set([...held, ...obstacles, ...aside.map((entry) => `${entry} in disks.protect sets it aside.`)])];
+  };
+
+  const newest = async (): Promise<readonly Drive[]> =>
+    (await current.fresh().catch(async () => (await current.inventory()).inventory)).drives;
+
+  const users = async (op: Op): Promise<readonly string[]> => {
+    try {
+      return await inUse(driveOf(await newest(), op), ports.holders);
+    } catch {
+      return [];
+    }
+  };
+
+  const accept = createAccept({ ...ports, users });
   const late = createLate<FormatJob>(clock);
 
   const open: Ops['open'] = async (drive, { vmid, fstype }) => {
@@ -94,21 +120,6 @@ export const createOps = (ports: OpsPorts) => {
     },
   };
 
-  const driveOf = (drives: readonly Drive[], op: Op): Drive | undefined => drives.find(({ record }) => record?.id === op.drive);
-
-  const inUse = async (drive: Drive | undefined, look: (drive: Drive) => Promise<readonly Holder[]>): Promise<string[]> => {
-    if (drive === undefined) return ['The drive is not plugged in.'];
-    const unknown = (error: unknown): string[] => [
-      `Who keeps it in use could not be found out: ${error instanceof Error ? error.message : String(error)}`,
-    ];
-    const [held, obstacles] = await Promise.all([
-      look(drive).then((all) => all.map(({ sentence }) => sentence), unknown),
-      prepare.obstacles(drive).catch(unknown),
-    ]);
-    const aside = drive.reasons.flatMap(({ setAside }) => setAside ?? []);
-    return [...new Set([...held, ...obstacles, ...aside.map((entry) => `${entry} in disks.protect sets it aside.`)])];
-  };
-
   const adminView = (op: Op, used: readonly string[]): AdminOp => {
     const job = op.jobId === '' ? null : formatting().job(op.jobId);
     return {
@@ -129,8 +140,7 @@ export const createOps = (ports: OpsPorts) => {
   const show = async (id: string): Promise<AdminOp> => {
     const op = required(id);
     if (op.state !== 'open') return adminView(op, []);
-    const { drives } = await current.fresh().catch(async () => (await current.inventory()).inventory);
-    return adminView(op, await inUse(driveOf(drives, op), ports.holders));
+    return adminView(op, await inUse(driveOf(await newest(), op), ports.holders));
   };
 
   const trustView = async (): Promise<Trust> => {
