@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url';
 import type { Bootstrap } from '#shared/bootstrap';
 import { followBackup, followVerification } from './backup.ts';
 import { buildDrives, type DemoDrives } from './drives.ts';
-import { notesApp, writeAgentConfig, writeGuestFiles } from './files.ts';
+import { keysFileIn, notesApp, writeAgentConfig, writeGuestFiles } from './files.ts';
 import { BACKUP_STORAGE, type DemoHost, GUEST_STORAGE, startDemoHost, storageIn } from './host.ts';
+import { makeOperator, type Operator } from './operator.ts';
 import { freePort } from './ports.ts';
 import { run, start, stop } from './processes.ts';
 import { socketIn, startQuiesced } from './quiesced.ts';
@@ -66,6 +67,7 @@ const demoJson = (
   { devices, settings }: DemoDrives,
   agentConfig: string,
   guests: Awaited<ReturnType<typeof enrolAll>>,
+  opsign: Operator & { host: string },
 ) => {
   const agent = guests[0]?.bootstrap.endpoints[0];
   return {
@@ -75,6 +77,7 @@ const demoJson = (
     controller: { url: null },
     devices,
     mount_root: settings.mount_root,
+    opsign,
   };
 };
 
@@ -133,7 +136,7 @@ const play = async (
   const drives = onDrives ? built : sampleDrives(dir);
   stage.drives = drives;
   ending.signal.throwIfAborted();
-  const host = await startDemoHost({ dir, vmids, port: portBase, lineDelayMs: 200, onDrives });
+  const host = await startDemoHost({ dir, vmids, port: portBase, lineDelayMs: 200, onDrives, switches: true });
   stage.host = host;
   host.pve.vzdumpFaults.copyMs = 4000;
   const where = `1. A Proxmox VE node "${host.pve.node}" (simulated) answers at ${host.pve.endpoint};`;
@@ -142,6 +145,7 @@ const play = async (
 
   const port = portBase === 0 ? await freePort() : portBase + 1;
   const agentConfig = writeAgentConfig(host, { dir, port, disks: drives.settings });
+  const operator = makeOperator(dir, keysFileIn(dir));
   const agent = onDrives
     ? launch('agent', ['serve', '--config', agentConfig])
     : launch('agent', ['--config', agentConfig], WITH_SAMPLES);
@@ -164,7 +168,8 @@ const play = async (
   say('   without rights. No backup exists yet, so it starts one.');
   step('');
 
-  const details = demoJson(host, drives, agentConfig, guests);
+  const { host_scope } = JSON.parse(await run('agent', ['identity', '--json', '--config', agentConfig]));
+  const details = demoJson(host, drives, agentConfig, guests, { ...operator, host: host_scope });
   publish(join(dir, 'demo.json'), details);
   say('felhom demo is ready');
   say(`  Proxmox  ${details.pve.endpoint}`);

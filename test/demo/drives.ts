@@ -14,10 +14,10 @@ export interface DemoDrives {
   close(): Promise<void>;
 }
 
-/** Megabytes; xfs wants 300 at least. Serial numbers and names as the makers print them; none of them exists. */
+/** Megabytes; xfs wants 300 at least, beside a partition table. Serial numbers and names as the makers print them; none of them exists. */
 const DRIVES = {
   system: { name: 'system', mb: 300, model: 'Samsung SSD 870 EVO', serial: 'S62ANJ0R000101', wwn: '0x5002538f00000101' },
-  backup: { name: 'backup', mb: 300, model: 'WDC WD20EFZX-68A', serial: 'WD-WX12A0000102', wwn: '0x50014ee200000102' },
+  backup: { name: 'backup', mb: 320, model: 'WDC WD20EFZX-68A', serial: 'WD-WX12A0000102', wwn: '0x50014ee200000102' },
   photos: { name: 'photos', mb: 128, model: 'Portable SSD T7', serial: 'S5SXNS0R000103', bus: 'usb' },
   films: { name: 'films', mb: 320, model: 'ST4000VN006-3CW104', serial: 'ZW6000104', wwn: '0x5000c50000000104' },
   blank: { name: 'blank', mb: 64, model: 'Elements 25A3', serial: 'WXB2A0000105', bus: 'usb' },

@@ -20,6 +20,9 @@ export interface AgentFileOptions {
   disks?: { mount_root: string; udev_dir?: string; loop_drives?: readonly string[]; guests?: readonly number[] };
 }
 
+/** `opsign.authorized_keys` of an agent whose files `writeAgentConfig` makes. */
+export const keysFileIn = (dir: string): string => join(dir, 'agent', 'opsign.keys');
+
 /** Writes `agent.yaml` and the token's file; answers the former's path. */
 export const writeAgentConfig = ({ pve, token }: DemoHost, options: AgentFileOptions): string => {
   const { dir, port, limits, backup, disks = { mount_root: join(dir, 'mnt') } } = options;
@@ -39,7 +42,7 @@ export const writeAgentConfig = ({ pve, token }: DemoHost, options: AgentFileOpt
     // On a real host an hour lies between two backups; here you may ask as often as you like.
     backup: { storage: BACKUP_STORAGE, min_interval: '0s', ...backup },
     disks,
-    opsign: { authorized_keys: join(agentDir, 'opsign.keys') },
+    opsign: { authorized_keys: keysFileIn(dir) },
     ...(limits ? { limits } : {}),
   };
   const path = join(agentDir, 'agent.yaml');

@@ -20,6 +20,8 @@ export interface DemoHostOptions {
   unauthorizedDelayMs?: number;
   /** The storages of guests' disks and of archives are drives of their own, mounted at `storageIn`. */
   onDrives?: boolean;
+  /** The agent's token may disable storages: there is no pvesh here, by which root does so on a real host. */
+  switches?: boolean;
 }
 
 /** Where a storage of the host has its files. */
@@ -80,7 +82,7 @@ export const container = (vmid: number, dir: string, size = '8G'): Guest => {
   };
 };
 
-const furnish = (world: World, { dir, vmids, onDrives = false }: DemoHostOptions): void => {
+const furnish = (world: World, { dir, vmids, onDrives = false, switches = false }: DemoHostOptions): void => {
   const at = (name: string) => storageIn(dir, name);
   for (const name of ['local', GUEST_STORAGE, BACKUP_STORAGE]) mkdirSync(at(name), { recursive: true });
   world.storages.clear();
@@ -99,6 +101,7 @@ const furnish = (world: World, { dir, vmids, onDrives = false }: DemoHostOptions
   // What README's "On a real host" sets up: the same rights for the user and, separated, for its token.
   world.roles.set('FelhomAgent', ['VM.Audit', 'VM.Backup', 'Sys.Audit', 'Datastore.Audit']);
   world.roles.set('FelhomBackupStore', ['Datastore.Audit', 'Datastore.AllocateSpace', 'Datastore.Allocate']);
+  world.roles.set('FelhomSwitches', ['Datastore.Allocate']);
   const user = 'felhom@pve';
   world.users.set(user, { userid: user, enable: true, expire: 0, groups: [], extra: {}, tokens: {} });
   for (const [type, ugid] of [
@@ -107,6 +110,7 @@ const furnish = (world: World, { dir, vmids, onDrives = false }: DemoHostOptions
   ] as const) {
     world.acl.push({ path: '/', roleid: 'FelhomAgent', type, ugid, propagate: true });
     world.acl.push({ path: `/storage/${BACKUP_STORAGE}`, roleid: 'FelhomBackupStore', type, ugid, propagate: true });
+    if (switches) world.acl.push({ path: '/storage', roleid: 'FelhomSwitches', type, ugid, propagate: false });
   }
 };
 

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { closedKeyIn, openKey } from '#opsign/keys';
 import { leftOf, type RunningDemo, removeDemo, startDemo } from './demo.ts';
 
 let demo: RunningDemo | undefined;
@@ -67,7 +68,15 @@ test('Ctrl-C ends it, with every process it started; demo.json has what others r
       blank: expect.stringMatching(/^[a-z0-9]+$/),
     },
     mount_root: expect.stringMatching(/^\/.*mnt$/),
+    opsign: {
+      key: expect.stringMatching(/opsign\.key$/),
+      passphrase_file: expect.any(String),
+      host: expect.stringMatching(/^[A-Za-z0-9][A-Za-z0-9.-]*-[0-9a-z]{20}$/),
+    },
   });
+  const closed = closedKeyIn(readFileSync(written.opsign.key, 'utf8'), 'the key');
+  const passphrase = readFileSync(written.opsign.passphrase_file, 'utf8').trimEnd();
+  expect(await openKey(closed, passphrase, 'the key')).toMatchObject({ name: 'demo-operator' });
   for (const { bootstrap } of written.guests) expect(existsSync(bootstrap)).toBe(true);
   expect(processesOf(demo.dir).length).toBeGreaterThanOrEqual(3);
   await demo.printed('The demo stays up.');
