@@ -9,7 +9,7 @@ import type { DriveFormat, FormatState } from '../../ports/drive-format.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { Statement, Store } from '../../ports/store.ts';
 import type { Drive } from '../inventory/drive.ts';
-import { isHardwareKey, keysOfFilesystem } from '../inventory/identity.ts';
+import { isHardwareKey, keysOfFilesystem, takenKey } from '../inventory/identity.ts';
 import type { Current } from '../known/current.ts';
 import type { Records } from '../known/records.ts';
 import type { KeptJob } from './job-rows.ts';
@@ -108,7 +108,8 @@ export const createFollow = (ports: FollowPorts) => {
   const commit = (job: KeptJob, end: JobEnd) => async (statement: Statement) => {
     const along = [statement, audited(job, end)];
     if (end.state !== 'done') return keepRole(job, end, along);
-    const keysNow = keysOfFilesystem(job.fstype, end.uuid);
+    // It is the owner's from its first byte on: nobody has to look whether there are backups on it.
+    const keysNow = [...keysOfFilesystem(job.fstype, end.uuid), ...takenKey(end.uuid)];
     return records.reborn(job.drive, { owner: job.owner, keysBefore: job.before.keys, keysNow }, along);
   };
 

@@ -70,7 +70,7 @@ export interface DriveRecord {
   wwn: string;
   sizeBytes: number | null;
   transport: string;
-  /** Of its Identity, as often as it was seen, and `taken:…` of each file system that an owner had mounted. */
+  /** Of its Identity, as often as it was seen, and `taken:…` of each file system that an owner had mounted, or had made. */
   keys: readonly string[];
   firstSeenAt: number;
   lastSeenAt: number;

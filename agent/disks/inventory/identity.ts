@@ -95,7 +95,7 @@ export const keyOf = (kind: string, id: string): string[] => (isNothing(folded(i
 /** Hex digits only: mdadm, the kernel and blkid part them each in another way. */
 export const mdId = (uuid: string): string => uuid.toLowerCase().replace(/[^0-9a-f]/g, '');
 
-/** Of a record, never of what is plugged in: the drive's owner has, or had, this file system of it mounted. */
+/** Of a record, never of what is plugged in: the drive's owner has, or had, this file system of it mounted, or had it made. */
 export const takenKey = (uuid: string): string[] => keyOf('taken', uuid);
 
 const CONTENT_KEYS: Readonly<Record<string, string>> = {
