@@ -1,6 +1,6 @@
 /** The file with the operator's key: the operator's own, and nobody else's to read. */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, unlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { OpsignFailed } from './failed.ts';
@@ -53,7 +53,7 @@ export const readKeyFile = async (path: string): Promise<ClosedKey> => closedKey
 
 /** Rejects (`OpsignFailed`) if the name is taken: a key that is overwritten is lost on every host. */
 export const refuseExisting = async (path: string): Promise<void> => {
-  const found = await stat(path).then(
+  const found = await lstat(path).then(
     () => true,
     () => false,
   );
@@ -65,22 +65,22 @@ const taken = (path: string) =>
 
 /** Durable, or not there at all. Rejects (`OpsignFailed`). */
 export const writeKeyFile = async (path: string, text: string): Promise<void> => {
+  const cannot = (cause: unknown): never => {
+    throw new OpsignFailed(`The key cannot be written to ${shown(path)} (${codeOf(cause)}); none was made.`, { cause });
+  };
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch(cannot);
+  const file = await open(path, 'wx', 0o600).catch((error: unknown) => {
+    throw codeOf(error) === 'EEXIST' ? taken(path) : cannot(error);
+  });
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const file = await open(path, 'wx', 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } catch (error) {
-      await unlink(path);
-      throw error;
-    } finally {
-      await file.close();
-    }
+    await file.writeFile(text);
+    await file.sync();
     await syncDirectory(dirname(path));
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') throw taken(path);
-    throw new OpsignFailed(`The key cannot be written to ${shown(path)} (${codeOf(error)}); none was made.`, { cause: error });
+    await unlink(path);
+    cannot(error);
+  } finally {
+    await file.close();
   }
 };
 
