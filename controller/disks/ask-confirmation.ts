@@ -51,20 +51,19 @@ const allTyped = async ({ talk }: FlowPorts, disk: Disk): Promise<boolean | null
 };
 
 /** @throws AgentError */
-export const confirmErasing = async (ports: FlowPorts, refusal: Refusal, asked: Disk): Promise<Outcome | 'confirmed'> => {
+export const confirmErasing = async (ports: FlowPorts, refusal: Refusal): Promise<Outcome | 'confirmed'> => {
   const { talk } = ports;
   const disk = await shownOf(ports, refusal);
   if (disk === null) {
     talk.tell(`The drive was changed or exchanged while it was looked at. ${NOTHING} Ask again in a minute.`);
     return 'refused';
   }
-  if (asked.name !== disk.name) talk.tell(`A format erases the whole drive: ${asked.name} is a part of ${disk.name}.`);
   talk.answer(...rows(disk, talk.columns));
-  talk.tell(
-    `${refusal.sentence} If you go on, all of this drive is erased, with everything on it, and nobody can bring it back. Nothing has been erased so far.`,
-  );
+  talk.tell(`${refusal.sentence} What is erased cannot be brought back by anybody.`);
   if (talk.ask === null) {
-    talk.tell('Only a person at a terminal can confirm that. Run the same command in a terminal, where it asks.');
+    talk.tell(
+      'Only a person at a terminal can confirm that. Run the same command in a terminal, where it asks. Nothing was erased.',
+    );
     return 'needs-confirmation';
   }
   talk.tell('If this is the drive that you mean, type what stands above. Ctrl-C leaves the drive as it is.');

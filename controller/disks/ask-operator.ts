@@ -68,7 +68,7 @@ const explain = async (ports: FlowPorts, { op, device, sentence }: Refusal): Pro
   const waiting = await opOf(ports, op.id);
   const howLong = waiting === null ? 'for a day, unless the operator has set another time' : `until ${until(waiting.expires_at)}`;
   talk.tell(
-    `Nothing was erased. Whether ${device} may be wiped is for your operator to decide, who looks after this server. Send them this line, as it is; they run it on the machine that keeps their key:`,
+    `Whether ${device} may be wiped is for your operator to decide, who looks after this server. Send them this line, as it is; they run it on the machine that keeps their key:`,
   );
   talk.answer(command);
   talk.tell(

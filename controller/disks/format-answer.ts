@@ -10,6 +10,7 @@ import { HostId } from '#shared/ids';
 import { type FormatDisk, type Formatted, formatDisk } from '#shared/wire/disks';
 import type { AgentClient } from '../ports/agent-client.ts';
 import { AgentError, isUnknownOutcome, sentenceOf } from '../ports/agent-error.ts';
+import { kernelName } from './words.ts';
 
 const Device = Type.String({ minLength: 1, maxLength: 255 });
 
@@ -37,7 +38,7 @@ const OperatorNeeded = typed(Type.Object({ formatted: Type.Literal(false), devic
 export type FormatAnswer =
   | { kind: 'formatted'; reply: Formatted }
   | { kind: 'running'; jobId: string }
-  /** `device`: the whole drive that would be erased. */
+  /** `device`: the kernel's name of the whole drive that would be erased. */
   | { kind: 'confirm'; device: string; durableId: string; sentence: string }
   | { kind: 'operator'; device: string; op: PendingOp; sentence: string }
   | { kind: 'refused'; code: string; sentence: string }
@@ -53,11 +54,11 @@ const ofReply = (reply: Formatted): FormatAnswer => {
 const ofRefusal = ({ code, message: sentence, data }: AgentError): FormatAnswer => {
   if (Check(NeedsConfirmation, data)) {
     const { durable_id: durableId, device } = data as TypeOf<typeof NeedsConfirmation>;
-    if (isDurableId(durableId)) return { kind: 'confirm', device, durableId, sentence };
+    if (isDurableId(durableId)) return { kind: 'confirm', device: kernelName(device), durableId, sentence };
   }
   if (Check(OperatorNeeded, data)) {
     const { pending_op: op, device } = data as TypeOf<typeof OperatorNeeded>;
-    if (isDurableId(op.durable_id)) return { kind: 'operator', device, op, sentence };
+    if (isDurableId(op.durable_id)) return { kind: 'operator', device: kernelName(device), op, sentence };
   }
   return { kind: 'refused', code, sentence };
 };

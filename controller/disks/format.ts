@@ -25,8 +25,8 @@ const isOpen = (answer: FormatAnswer): boolean =>
 const openWords = (answer: FormatAnswer): string =>
   answer.kind === 'unknown'
     ? `${answer.sentence} Whether the format has begun cannot be known from here. Asking the agent …`
-    : answer.kind === 'refused'
-      ? `${answer.sentence} Asking again …`
+    : answer.kind === 'refused' || answer.kind === 'confirm'
+      ? `${answer.kind === 'confirm' ? 'The agent has not begun until now.' : answer.sentence} Asking again …`
       : '';
 
 export const sameAgain = (device: string, fstype: string): string =>
@@ -58,18 +58,33 @@ export const createFormat = (ports: FlowPorts) => {
     return 'not-known';
   };
 
-  /** Once only; what became of it is asked without confirming anything, and joins it. */
-  const confirmed = async (body: FormatDisk & { durable_id: string }, device: string): Promise<Outcome> => {
-    const sent = await askFormat(ports, { ...body, confirmed: true });
-    const again = () => askFormat(ports, body);
-    const answer = await settle(ports, sent, { isOpen, again, words: openWords });
-    if (answer.kind === 'formatted' || answer.kind === 'running') return finish(answer, body.fstype);
-    if (answer.kind === 'refused' || answer.kind === 'unknown') return tellRefusal(answer, device, body.fstype);
+  /** Another id than the one that was confirmed, asked for at once: so it is certain that nothing was begun. */
+  const notTaken = (answer: Extract<FormatAnswer, { kind: 'confirm' | 'operator' }>, fstype: string): Outcome => {
     talk.tell(
       `The agent did not take this confirmation: the drive was changed or exchanged since, or it took too long. ${answer.sentence} Look at the drive, then begin again:`,
     );
-    talk.answer(sameAgain(device, body.fstype));
+    talk.answer(sameAgain(answer.device, fstype));
     return answer.kind === 'confirm' ? 'needs-confirmation' : 'needs-operator';
+  };
+
+  /** Confirmed once only; what became of it is asked without confirming anything, and joins it. */
+  const confirmed = async (body: FormatDisk & { durable_id: string }): Promise<Outcome> => {
+    const { device, fstype } = body;
+    const sent = await askFormat(ports, { ...body, confirmed: true });
+    if (sent.kind === 'confirm' || sent.kind === 'operator') return notTaken(sent, fstype);
+    const answer = await settle(ports, sent, {
+      // Where it asks for a confirmation now, it may still be busy with the one that it was sent.
+      isOpen: (one) => isOpen(one) || one.kind === 'confirm',
+      again: () => askFormat(ports, body),
+      words: openWords,
+    });
+    if (answer.kind === 'formatted' || answer.kind === 'running') return finish(answer, fstype);
+    if (answer.kind === 'refused' || answer.kind === 'unknown') return tellRefusal(answer, device, fstype);
+    return tellRefusal(
+      { kind: 'unknown', sentence: 'The agent asks for a confirmation again, so it has not begun until now.' },
+      device,
+      fstype,
+    );
   };
 
   const judged = async (answer: FormatAnswer, wish: FormatWish, asked: Disk): Promise<Outcome> => {
@@ -82,9 +97,9 @@ export const createFormat = (ports: FlowPorts) => {
         return carryGrant(ports, answer, { grant, again: sameAgain(answer.device, fstype) });
       case 'confirm': {
         if (grant !== null) talk.tell('This drive needs no signature, so the one that you brought is not used.');
-        const consent = await confirmErasing(ports, answer, asked);
+        const consent = await confirmErasing(ports, answer);
         if (consent !== 'confirmed') return consent;
-        return confirmed({ device: answer.device, fstype, durable_id: answer.durableId }, answer.device);
+        return confirmed({ device: answer.device, fstype, durable_id: answer.durableId });
       }
       case 'refused':
       case 'unknown':

@@ -2,9 +2,10 @@
 import { inert } from '#shared/inert';
 import type { FormatJob } from '#shared/wire/jobs';
 import type { FlowPorts, Outcome } from './flow.ts';
-import { typedName } from './words.ts';
+import { kernelName, typedName } from './words.ts';
 
-export const tellFormatted = ({ talk }: FlowPorts, device: string, fstype: string): Outcome => {
+export const tellFormatted = ({ talk }: FlowPorts, drive: string, fstype: string): Outcome => {
+  const device = kernelName(drive);
   talk.answer(`${inert(device)} is formatted: it holds an empty ${inert(fstype)} now, and is yours.`);
   talk.tell('To connect it to this guest (with a name of your choice instead of "data"):');
   talk.answer(`felhom-controller disks assign ${typedName(device)} --name data`);

@@ -11,6 +11,9 @@ export const driveSize = (bytes: number | null): string => {
   return `${power === 0 ? bytes : (bytes / 1000 ** power).toFixed(1)} ${UNITS[power]}`;
 };
 
+/** `sdb` of `/dev/sdb`. */
+export const kernelName = (device: string): string => device.replace(/^\/dev\//, '');
+
 /** A kernel name: harmless in a command. */
 const NAME = /^[A-Za-z0-9]{1,32}$/;
 /** To be typed: the drive's name, or a place for it where that is no plain word. */

@@ -101,7 +101,7 @@ const FORMAT = 'POST /disks/format';
 const drive = emptyLooking();
 const needsConfirmation = (of = drive) =>
   refuses(FORMAT, 'needs-confirmation', 'It looks empty, but it was not read to its end.', {
-    needsConfirmation: { durableId: idOf(of), device: of.name },
+    needsConfirmation: { durableId: idOf(of), device: `/dev/${of.name}` },
   });
 const underWay = says(
   { vmid: 101, device: 'sdc', formatted: false, data_bearing: false, reason: '', job_id: 'fmt-1', durable_id: '' },
@@ -114,7 +114,7 @@ const operatorNeeded = refuses(FORMAT, 'operator-needed', 'The backups of this s
     hostScope: HOST,
     durableId: pendingOp().durable_id,
     fstype: 'ext4',
-    device: 'sdd',
+    device: '/dev/sdd',
   },
 });
 const GRANT = `${'a'.repeat(120)}.${'b'.repeat(1400)}.${'c'.repeat(86)}`;
