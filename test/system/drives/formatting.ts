@@ -61,17 +61,19 @@ export interface Stops {
   goOn(phase: Phase): void;
 }
 
-export const stopsIn = (lab: Lab, name = 'stops'): Stops => {
-  const directory = join(lab.dir, name);
-  mkdirSync(directory);
+/** @param directory made for it @param seen what it is called where the program runs */
+export const stopsAt = (directory: string, seen = directory): Stops => {
+  mkdirSync(directory, { recursive: true });
   const file = (what: string, phase: Phase): string => join(directory, `${what}-${phase}`);
   return {
-    program: [...stepping, directory],
+    program: [...stepping, seen],
     stopAt: (phase) => writeFileSync(file('stop', phase), ''),
     reached: (phase) => until(() => isThere(file('at', phase))),
     goOn: (phase) => rmSync(file('stop', phase), { force: true }),
   };
 };
+
+export const stopsIn = (lab: Lab): Stops => stopsAt(join(lab.dir, 'stops'));
 
 const isThere = (path: string): boolean => {
   try {

@@ -17,6 +17,10 @@ export interface HungDrive extends LabDrive {
   served: string;
   /** From now on nothing that is read or written comes back, and what the file is neither. */
   hang(): void;
+  /** From now on it says that it has written, and has not. */
+  lies(): void;
+  /** From now on whatever is read or written fails. */
+  fails(): void;
   /** Everything that waits is answered, and all that comes. */
   answer(): void;
 }
@@ -36,11 +40,13 @@ const OP = {
 };
 const HELD: ReadonlySet<number> = new Set([OP.read, OP.write, OP.getattr, OP.lookup]);
 const ENOENT = 2;
+const EIO = 5;
 const ENOSYS = 38;
 const IN_HEADER = 40;
 const ROOT = 1n;
 const FILE = 2n;
 const NAME = 'disk.img';
+const NOWHERE = Buffer.alloc(0);
 
 const attributes = (node: bigint, size: number): Buffer => {
   const attr = Buffer.alloc(88);
@@ -115,7 +121,7 @@ const mountFuse = async (fd: number, point: string): Promise<void> => {
 /** Answers what the kernel asks, until it is stopped. */
 const serve = (fd: number, content: Buffer) => {
   const held: (() => void)[] = [];
-  let hangs = false;
+  let how: 'well' | 'hangs' | 'lies' | 'fails' = 'well';
   let stopped = false;
   const buffer = Buffer.alloc(256 * 1024);
 
@@ -132,15 +138,20 @@ const serve = (fd: number, content: Buffer) => {
       // Whoever asked has gone.
     }
   };
+  const replyAs = (opcode: number, node: bigint, body: Buffer): Buffer | number | null => {
+    const touches = opcode === OP.read || opcode === OP.write;
+    if (how === 'fails' && touches) return -EIO;
+    return replyTo(how === 'lies' && opcode === OP.write ? NOWHERE : content, opcode, node, body);
+  };
   const take = (request: Buffer): void => {
     const opcode = request.readUInt32LE(4);
     const unique = request.readBigUInt64LE(8);
     const body = Buffer.from(request.subarray(IN_HEADER));
     const answer = (): void => {
-      const reply = replyTo(content, opcode, request.readBigUInt64LE(16), body);
+      const reply = replyAs(opcode, request.readBigUInt64LE(16), body);
       if (reply !== null) send(unique, reply);
     };
-    if (hangs && HELD.has(opcode)) held.push(answer);
+    if (how === 'hangs' && HELD.has(opcode)) held.push(answer);
     else answer();
   };
   const loop = async (): Promise<void> => {
@@ -157,10 +168,16 @@ const serve = (fd: number, content: Buffer) => {
   const ended = loop();
   return {
     hang: () => {
-      hangs = true;
+      how = 'hangs';
+    },
+    lies: () => {
+      how = 'lies';
+    },
+    fails: () => {
+      how = 'fails';
     },
     answer: () => {
-      hangs = false;
+      how = 'well';
       for (const answer of held.splice(0)) answer();
     },
     stop: async () => {
@@ -188,5 +205,6 @@ export const hungDrive = async (lab: Lab, name: string, mb = 32): Promise<HungDr
     server.answer();
     await lab.detach(drive);
   });
-  return { ...drive, served: join(point, NAME), hang: server.hang, answer: server.answer };
+  const { hang, lies, fails, answer } = server;
+  return { ...drive, served: join(point, NAME), hang, lies, fails, answer };
 };
