@@ -109,7 +109,8 @@ describe('verify', () => {
     expect(err.join()).toContain('Genuine: signed with the key of karl');
   });
 
-  const OTHER = makeKey({ name: 'anna', passphrase: PASSPHRASE }).publicLine;
+  /** RFC 8037, appendix A.2. */
+  const OTHER = 'active 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo anna';
   test.each<[string, () => string, string, number, RegExp]>([
     ['by a key that is not on the list', () => line, OTHER, NOW, /not among those that may sign/],
     ['by a retired key', () => line, MADE.publicLine.replace('active', 'retired'), NOW, /is retired/],
