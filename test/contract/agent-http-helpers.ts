@@ -37,6 +37,8 @@ export interface Ask {
 
 export interface TestAgent {
   port: number;
+  /** Of its certificate. */
+  fingerprint: string;
   guests: Guests;
   store: Store;
   journal: { level: Level; sentence: string; fields: Record<string, string | number | undefined> | undefined }[];
@@ -142,6 +144,7 @@ export const startTestAgent = async ({
 
   return {
     port,
+    fingerprint: fingerprintOf(certificate),
     guests,
     store,
     journal,

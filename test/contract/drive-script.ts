@@ -62,7 +62,7 @@ const keyOf = (line: string): Line | 'job' | 'grant' => (JOB.test(line) ? 'job' 
 const leaf = makeLeaf();
 
 /** @param pace how many times quicker than in life whoever waits between two calls waits */
-export const quick = (pace = 400): Clock => ({
+export const quick = (pace = 1000): Clock => ({
   now: () => Date.now(),
   monotonic: () => performance.now() * pace,
   after: (ms, call) => {
