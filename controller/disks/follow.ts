@@ -9,8 +9,18 @@ const EVERY_MS = 1000;
 /** An agent that is restarted is back long before. */
 const SILENT_MS = 10 * 60_000;
 
-/** Of words that programs use for what they do: `making-filesystem`. */
-const phaseWords = (phase: string): string => phase.replace(/[-_]+/g, ' ');
+/** What the agent does meanwhile; of a phase that a later agent has, its own word. */
+const PHASE_WORDS: Record<string, string> = {
+  opening: 'getting ready',
+  holding: 'getting ready',
+  wiping: 'erasing what was on it',
+  partitioning: 'dividing it anew',
+  making: 'making the file system',
+  checking: 'looking at what was made',
+  ended: 'putting it on record',
+};
+
+const phaseWords = (phase: string): string => PHASE_WORDS[phase] ?? phase;
 
 export const jobCommand = (jobId: string): string =>
   `felhom-controller disks job ${/^[A-Za-z0-9-]+$/.test(jobId) ? jobId : '<job>'}`;
@@ -28,8 +38,9 @@ export const followJob = async (
   let isSilent = false;
 
   const say = ({ phase }: FormatJob): void => {
-    if (phase !== '' && phase !== said) talk.tell(`Under way: ${phaseWords(phase)} …`);
-    said = phase;
+    const words = phaseWords(phase);
+    if (words !== '' && words !== said) talk.tell(`Under way: ${words} …`);
+    said = words;
   };
   const ask = async (): Promise<FormatJob | null> => {
     try {

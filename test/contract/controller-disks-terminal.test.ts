@@ -153,7 +153,7 @@ test('Ctrl-C or Ctrl-D at the question, or no terminal whatever is on standard i
 test('Ctrl-C while it goes on leaves it going on', async () => {
   const { onTerminal } = await scene({ disks: [drive], answers: { [FORMAT]: [underWay], job: [says(formatJob())] } });
   const run = onTerminal('format', 'sdc', '--fstype', 'ext4');
-  await run.shows('Under way: wiping');
+  await run.shows('Under way: erasing');
   run.presses('\u0003');
   expect(await run.ended, run.screen()).toBe(5);
   expect(run.screen()).toMatch(/goes on by itself[\s\S]*\nfelhom-controller disks job fmt-1\r\n$/);

@@ -60,7 +60,7 @@ describe('format', () => {
   });
 
   test("a drive with data: what it is and the agent's sentence are shown, both are typed, the fresh id confirms once, the job is followed", async () => {
-    const job = [says(formatJob()), says(formatJob({ phase: 'making-filesystem' })), says(doneJob())];
+    const job = [says(formatJob()), says(formatJob({ phase: 'making' })), says(formatJob({ phase: 'later' })), says(doneJob())];
     const { outcome, played } = await format({ [FORMAT]: [needsConfirmation(), underWay], job }, [...TYPED]);
     expect(outcome).toBe('done');
     expect(played.out.join('\n')).toMatch(/model +WDC WD40EFRX-68N\n.*serial number +WD-WCC7K4ABCD\n.*size +500\.1 GB/);
@@ -72,8 +72,9 @@ describe('format', () => {
     ]);
     expect(FRESH).not.toBe(drive.durable_id);
     expect(played.told.filter((line) => line.startsWith('Under way'))).toEqual([
-      'Under way: wiping …',
-      'Under way: making filesystem …',
+      'Under way: erasing what was on it …',
+      'Under way: making the file system …',
+      'Under way: later …',
     ]);
     expect(played.out.at(-1)).toBe('felhom-controller disks assign sdc --name data');
   });
