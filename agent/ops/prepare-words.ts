@@ -67,8 +67,7 @@ export const obstacleSentences = ({ storages, ...lying }: LyingOn, role: Drive['
     .filter(({ disabled }) => !disabled)
     .map(({ id }) =>
       role === 'backup'
-        ? `The Proxmox storage ${quoted(id)} is enabled, so the next backup would go to the host's own disk in its stead. ` +
-          'Take it out of use: felhom-agent ops prepare <id of the operation>.'
+        ? `The Proxmox storage ${quoted(id)} is enabled, so the next backup would go to the host's own disk in its stead.`
         : `The Proxmox storage ${quoted(id)} is enabled. Take it out of use: pvesm set ${plain(id)} --disable 1`,
     ),
   ...byPeople(lying),

@@ -234,7 +234,7 @@ describe('obstacles', () => {
   test('enabled storages and lines that would mount it again, each with what to do', async () => {
     const found = await obstacles({ spec: fstab('/mnt/usb') });
     expect(found).toEqual([
-      expect.stringMatching(/storage "usb-backup" is enabled.*ops prepare/),
+      expect.stringMatching(/storage "usb-backup" is enabled.*own disk/),
       expect.stringMatching(/storage "nested" is enabled/),
       expect.stringMatching(/line of \/etc\/fstab mounts it at \/mnt\/usb.*Take it out: \/dev\/sdb1 \/mnt\/usb/),
     ]);
