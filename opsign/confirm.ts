@@ -12,7 +12,7 @@ const ASKED_CHARS = 4;
 const NO_SERIAL = '_';
 
 const CHARACTERS = 'letters, digits and . _ : - only, at most 200 of them, the first one a letter or digit';
-const AGAIN = 'Copy the command anew from "felhom-agent ops list" on the host.';
+const AGAIN = 'Copy the command anew from "felhom-agent ops show" on the host.';
 
 /** What is asked for. Throws `OpsignFailed`; nothing of a value that is not plain is shown. */
 export const driveOf = ({ host, durableId }: Wish): DriveFacts => {
@@ -31,21 +31,28 @@ export const driveOf = ({ host, durableId }: Wish): DriveFacts => {
 interface Asked {
   what: string;
   answer: string;
+  /** Where it can be read without trusting whoever sent the command; ends of lines. */
+  from: readonly string[];
   /** The serial number without what is asked for. */
   serialText: string;
 }
+
+const FROM_LABEL = [" from the drive's own label, or from", '"felhom-agent ops list" on that host.'];
+const FROM_HOST = [' from "felhom-agent ops show" on that host.'];
 
 const askedOf = ({ serial, digest }: DriveFacts): Asked => {
   if (serial === NO_SERIAL || serial.length >= WORD_CHARS)
     return {
       what: `last ${ASKED_CHARS} characters of its durable id`,
       answer: digest.slice(-ASKED_CHARS),
+      from: FROM_HOST,
       serialText: serial === NO_SERIAL ? 'the drive tells none' : `${serial}...`,
     };
   const answer = serial.slice(-ASKED_CHARS);
   return {
     what: serial.length > ASKED_CHARS ? `last ${ASKED_CHARS} characters of its serial number` : 'serial number',
     answer,
+    from: FROM_LABEL,
     serialText: `${serial.slice(0, -ASKED_CHARS)}${'.'.repeat(answer.length)}`,
   };
 };
@@ -60,7 +67,7 @@ const row = (word: string, text: string): string => `  ${word.padEnd(10)}${text}
 
 /** What will be destroyed, and where to look before saying yes. */
 export const summaryOf = ({ host }: Wish, drive: DriveFacts): string[] => {
-  const { serialText, what } = askedOf(drive);
+  const { serialText, what, from } = askedOf(drive);
   const [kind, loss] = LOST[drive.role === 'system' ? 'system' : 'backup'];
   return [
     `You are asked to permit that ${kind} is erased.`,
@@ -73,9 +80,10 @@ export const summaryOf = ({ host }: Wish, drive: DriveFacts): string[] => {
     `Everything on this drive is erased. ${loss} It cannot be undone.`,
     'Nothing happens yet: the host erases it when it is given the line that this command prints.',
     '',
-    `Now read the ${what} from the drive's own label, or from`,
-    '"felhom-agent ops list" on that host. Do not take it from a page, a message or a call: whoever asks',
-    'you for this signature can show you any number there. If the two do not agree, do not sign.',
+    `Now read the ${what}${from[0]}`,
+    ...from.slice(1),
+    'Do not take them from a page, a message or a call: whoever asks you for this signature can show',
+    'you any number there. If the two do not agree, do not sign.',
   ];
 };
 

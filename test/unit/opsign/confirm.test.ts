@@ -80,8 +80,9 @@ describe('what will be destroyed', () => {
       'Nothing happens yet: the host erases it when it is given the line that this command prints.',
       '',
       "Now read the last 4 characters of its serial number from the drive's own label, or from",
-      '"felhom-agent ops list" on that host. Do not take it from a page, a message or a call: whoever asks',
-      'you for this signature can show you any number there. If the two do not agree, do not sign.',
+      '"felhom-agent ops list" on that host.',
+      'Do not take them from a page, a message or a call: whoever asks you for this signature can show',
+      'you any number there. If the two do not agree, do not sign.',
     ]);
   });
 
@@ -120,7 +121,12 @@ describe('the question', () => {
     const { terminal, asked } = fakeTerminal(answer);
     await confirm(terminal, drive(facts));
     expect(asked).toEqual([{ question: `The ${question}:`, shown: true }]);
-    expect(text(facts)).toContain(`Now read the ${question} from`);
+    expect(text(facts)).toContain(`Now read the ${question} `);
+  });
+
+  test('where it can be read', () => {
+    expect(text()).toContain('or from\n"felhom-agent ops list" on that host.\n');
+    expect(text({ serial: '' })).toContain('its durable id from "felhom-agent ops show" on that host.\n');
   });
 
   test.each([
