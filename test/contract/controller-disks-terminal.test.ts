@@ -1,5 +1,4 @@
 /** `felhom-controller disks` as a person meets it: the real program on a terminal of its own (script(1)), against a scripted agent. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
@@ -18,7 +17,8 @@ import {
   UUID,
   waitingOp,
 } from '../unit/controller/disks/samples.ts';
-import { cleanUp, later, scratch } from './controller-agent.ts';
+import { cleanUp, scratch } from './controller-agent.ts';
+import { controllerAt } from './controller-terminal.ts';
 import { refuses, type Script, says, serve } from './drive-script.ts';
 
 let MAIN = '';
@@ -27,46 +27,6 @@ beforeAll(async () => {
 });
 afterEach(cleanUp);
 
-interface Running {
-  /** stdout and stderr, as they came. */
-  screen(): string;
-  /** Resolves when it was printed. */
-  shows(text: string): Promise<void>;
-  /** As a person does: Enter at the end. */
-  types(line: string): void;
-  /** Bytes. */
-  presses(keys: string): void;
-  ended: Promise<number | null>;
-}
-
-const follow = (child: ChildProcess): Running => {
-  let printed = '';
-  const lookers = new Set<() => void>();
-  for (const stream of [child.stdout, child.stderr])
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      printed += text;
-      for (const look of lookers) look();
-    });
-  const ended = new Promise<number | null>((resolve) => child.once('close', (status) => resolve(status)));
-  later(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  const shows = (text: string): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const look = () => {
-        if (!printed.includes(text)) return;
-        lookers.delete(look);
-        resolve();
-      };
-      lookers.add(look);
-      look();
-      void ended.then(() => reject(new Error(`it ended without "${text}":\n${printed}`)));
-    });
-  const presses = (keys: string) => void child.stdin?.write(keys);
-  return { screen: () => printed, shows, presses, types: (line) => presses(`${line}\r`), ended };
-};
-
 const scene = async (script: Script) => {
   const { agent, bootstrap } = await serve(script);
   const dir = await scratch();
@@ -74,26 +34,11 @@ const scene = async (script: Script) => {
   writeFileSync(join(dir, 'bootstrap.json'), JSON.stringify(bootstrap));
   const config = join(dir, 'controller.yaml');
   writeFileSync(config, `bootstrap: ${dir}/bootstrap.json\nruntime_dir: ${dir}/run\nstate_dir: ${dir}/state\n`);
-  const args = (...words: string[]) => [MAIN, 'disks', ...words, '--config', config];
-  const quoted = (words: string[]) => words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
   return {
     dir,
     sent: () =>
       agent.requests.filter(({ line }) => line !== 'GET /disks').map(({ line, body }) => [line, body && JSON.parse(body)]),
-    /** On a terminal of 80 columns. */
-    onTerminal: (...words: string[]) => {
-      const command = `stty cols 80 rows 24; exec ${quoted([process.execPath, ...args(...words)])}`;
-      return follow(
-        spawn('script', ['-q', '-e', '-c', command, '/dev/null'], { env: { ...process.env, SHELL: '/bin/sh', TERM: 'xterm' } }),
-      );
-    },
-    /** As a script runs it, with all of its input there at once. */
-    piped: (input: string, ...words: string[]) => {
-      const child = spawn(process.execPath, args(...words));
-      const running = follow(child);
-      child.stdin.end(input);
-      return running;
-    },
+    ...controllerAt(MAIN, config),
   };
 };
 
