@@ -1,4 +1,5 @@
 /** The file systems that can be made: one entry each. */
+import { basename } from 'node:path';
 import type { FormatOrder } from './protocol.ts';
 
 export interface Maker {
@@ -59,4 +60,18 @@ export const MAKERS: Readonly<Record<FormatOrder['fstype'], Maker>> = {
     signatures: ['exfat', 'dos'],
     args: () => [],
   },
+};
+
+/** Beside a file system's own: makes the table. What else is used is in Debian's util-linux, which is always there. */
+export const SFDISK = { program: '/usr/sbin/sfdisk', package: 'fdisk' };
+
+/** A sentence for each program that is not there; empty where nothing is missing. */
+export const whatIsMissing = async (
+  fstype: FormatOrder['fstype'],
+  isThere: (program: string) => Promise<boolean>,
+): Promise<string> => {
+  const sentences: string[] = [];
+  for (const { program, package: from } of [MAKERS[fstype], SFDISK])
+    if (!(await isThere(program))) sentences.push(`${basename(program)} is not installed (package ${from}).`);
+  return sentences.join(' ');
 };

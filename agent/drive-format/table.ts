@@ -4,10 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Extent, openPartition, type Partition, partitionsOf } from './block-device.ts';
 import { PARTITION_AT, settle } from './clear.ts';
 import { Failed } from './failed.ts';
+import { SFDISK } from './filesystems.ts';
 import type { HeldDrive } from './hold.ts';
 import { FIRST, runOn, runWell } from './run-on.ts';
 
-const SFDISK = '/usr/sbin/sfdisk';
 const BLOCKDEV = '/usr/sbin/blockdev';
 const PARTX = '/usr/bin/partx';
 
@@ -23,7 +23,9 @@ interface Listed {
 
 /** Where the one partition lies, as the table on the drive has it. */
 const partitionInTable = (fd: number): Extent => {
-  const { partitiontable: table } = JSON.parse(runWell([fd], SFDISK, ['--json', FIRST]).stdout) as { partitiontable?: Listed };
+  const { partitiontable: table } = JSON.parse(runWell([fd], SFDISK.program, ['--json', FIRST]).stdout) as {
+    partitiontable?: Listed;
+  };
   const [{ start, size } = {}, ...others] = table?.partitions ?? [];
   const place = { at: Number(start) * Number(table?.sectorsize), bytes: Number(size) * Number(table?.sectorsize) };
   if (others.length > 0 || place.at !== PARTITION_AT || !(place.bytes > 0))
@@ -82,7 +84,7 @@ export interface NewPartition extends Partition {
 /** The drive must not be open for this process alone: the kernel would refuse to read the table. Throws Failed, or what the system says. */
 export const makeTable = async (drive: HeldDrive, partitionType: string): Promise<NewPartition> => {
   const script = `label: gpt\nstart=${PARTITION_AT / 1024 ** 2}MiB, type=${partitionType}\n`;
-  runWell([drive.fd], SFDISK, ['-q', '--no-reread', '--no-tell-kernel', FIRST], script);
+  runWell([drive.fd], SFDISK.program, ['-q', '--no-reread', '--no-tell-kernel', FIRST], script);
   fsyncSync(drive.fd);
   const partition = await tellKernel(drive);
   const fd = await openSoon(partition);

@@ -1,9 +1,9 @@
 /** Starts drive-format, which outlives the agent: in a scope of systemd's where that is PID 1, else as a process group of its own. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { access, constants, mkdir, readFile, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { type Clock, waitAtMost } from '#shared/clock';
-import { MAKERS } from '../drive-format/filesystems.ts';
+import { MAKERS, whatIsMissing } from '../drive-format/filesystems.ts';
 import {
   type FormatFailure,
   type FormatLine,
@@ -69,7 +69,7 @@ export interface DriveFormatOptions {
 }
 
 const HOLD_MS = 20_000;
-const LETTING_GO_MS = 5_000;
+const LETTING_GO_MS = 2_000;
 const MAX_WORDS = 2_000;
 
 /** systemd-run(1), --scope: starts it as a child of ours with our standard streams, and systemd does not end it with the agent's service. */
@@ -178,9 +178,6 @@ const leaveAlone = (child: Child): void => {
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
   child.unref();
 };
-
-/** Beside the file system's own program: makes the table. Debian's package fdisk; all others are in util-linux, which is essential. */
-const SFDISK = { program: '/usr/sbin/sfdisk', package: 'fdisk' };
 
 const isExecutable = (path: string): Promise<boolean> =>
   access(path, constants.X_OK).then(
@@ -291,13 +288,7 @@ export const createDriveFormat = ({
     forget: async (jobId) => {
       await rm(fileOf(jobId), { force: true });
     },
-    missing: async (fstype) => {
-      const absent: string[] = [];
-      for (const one of [MAKERS[fstype], SFDISK])
-        if (!(await isExecutable(one.program)))
-          absent.push(`${basename(one.program)} is not installed (package ${one.package}).`);
-      return absent.join(' ');
-    },
+    missing: (fstype) => whatIsMissing(fstype, isExecutable),
     minBytes: (fstype) => MAKERS[fstype].minDriveBytes,
   };
 };

@@ -1,6 +1,7 @@
 /** The program that formats, when others end, hang or fail: it goes on where it has begun, writes nothing where it has not, and always says which. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -150,6 +151,49 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
       await run('chattr', '-i', directory);
       expect((await ended(formats, order.jobId)).outcome).toMatchObject({ ok: true });
     }));
+
+  test.each(PHASES)('it is not the same drive any more when it comes to %s: it goes no further', (phase) =>
+    withLab(async (lab) => {
+      const drive = await lab.drive({ name: 'drive' });
+      const order = orderFor(drive);
+      const stops = stopsIn(lab);
+      stops.stopAt(phase);
+      const formats = formatsIn(lab, { program: stops.program });
+      const held = await formats.hold(order);
+      await held.go();
+      await stops.reached(phase);
+      await run('blockdev', '--flushbufs', drive.device);
+      const before = await digestOf(drive.device);
+      // As long as it is open no other can have its name; but it can have another size.
+      await truncate(drive.file, 96 * 1024 ** 2);
+      await run('losetup', '--set-capacity', drive.device);
+      stops.goOn(phase);
+      expect((await ended(formats, order.jobId)).outcome).toMatchObject({ ok: false, code: 'changed' });
+      await truncate(drive.file, 64 * 1024 ** 2);
+      await run('losetup', '--set-capacity', drive.device);
+      expect(await digestOf(drive.device)).toBe(before);
+    }),
+  );
+
+  test.each<[string, (device: string) => string]>([
+    ['the drive', (device) => device],
+    ['the new partition', (device) => `${device}p1`],
+  ])('somebody writes to %s meanwhile, who does not ask: it is not said to be well', (_what, target) =>
+    withLab(async (lab) => {
+      const drive = await lab.drive({ name: 'drive' });
+      const order = orderFor(drive);
+      const stops = stopsIn(lab);
+      stops.stopAt('checking');
+      const formats = formatsIn(lab, { program: stops.program });
+      const held = await formats.hold(order);
+      await held.go();
+      await stops.reached('checking');
+      // What Ceph writes at the start of its drives.
+      await run('sh', '-c', `echo 'bluestore block device' | dd of=${target(drive.device)} conv=notrunc,fsync status=none`);
+      stops.goOn('checking');
+      expect((await ended(formats, order.jobId)).outcome).toMatchObject({ ok: false, code: 'leftovers' });
+    }),
+  );
 
   test('the drive is pulled in between: what is plugged in under its name is not touched', () =>
     withLab(async (lab) => {

@@ -103,7 +103,7 @@ describe.skipIf(missing !== '')(`formatting a drive${skipped}`, () => {
         await lab.mkfs(part, 'ext4');
         const point = join(lab.dir, 'mnt');
         const script = `mkdir ${point} && mount ${part} ${point} && echo ready && exec sleep 600`;
-        const child = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script]);
+        const child = spawn('/usr/bin/unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script]);
         lab.undo(() => child.kill('SIGKILL'));
         await new Promise((resolve) => child.stdout.once('data', resolve));
       },
@@ -184,7 +184,7 @@ describe.skipIf(missing !== '')(`formatting a drive${skipped}`, () => {
     withLab(async (lab) => {
       const formats = formatsIn(lab);
       const drive = await lab.drive({ name: 'drive', mb: 32 });
-      const child = spawn('flock', ['-s', drive.device, 'sh', '-c', 'echo ready; exec sleep 1'], {
+      const child = spawn('/usr/bin/flock', ['-s', drive.device, 'sh', '-c', 'echo ready; exec sleep 1'], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       lab.undo(() => child.kill());
