@@ -7,7 +7,7 @@ import { type AgentConfig, parseConfig } from '#agent/config';
 import { loadRecords, type Records } from '#agent/disks/known/records';
 import { systemClock } from '#agent/ports/clock';
 import { stateFilesIn } from '#agent/ports/state-files';
-import { openStore } from '#agent/ports/store';
+import { openStore, type Store } from '#agent/ports/store';
 import { startAgent } from '#agent/serve';
 import type { DriveSources } from '#agent/serve-drive-evidence';
 import type { Bootstrap } from '#shared/bootstrap';
@@ -49,7 +49,7 @@ export interface DriveAgentOptions {
   /** Below the system's own unless told. */
   dir?: string;
   /** What is on record already. */
-  seed?: (records: Records) => Promise<void>;
+  seed?: (records: Records, store: Store) => Promise<void>;
 }
 
 /** Making a key takes seconds: the first agent's serves for those after it. */
@@ -66,9 +66,9 @@ const keepIdentity = async ({ stateDir }: AgentConfig): Promise<void> => {
   identity ??= new Map(pair);
 };
 
-const plant = async ({ stateDir }: AgentConfig, seed: (records: Records) => Promise<void>): Promise<void> => {
+const plant = async ({ stateDir }: AgentConfig, seed: NonNullable<DriveAgentOptions['seed']>): Promise<void> => {
   const store = await openStore(join(stateDir, 'felhom.db'));
-  await seed(await loadRecords({ store, clock: systemClock })).finally(() => store.close());
+  await seed(await loadRecords({ store, clock: systemClock }), store).finally(() => store.close());
 };
 
 /** Events as they come, https://html.spec.whatwg.org/multipage/server-sent-events.html. */
