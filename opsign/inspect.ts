@@ -27,7 +27,8 @@ export const grantRows = ({ op, host, durable_id, iat, exp, jti, sub }: GrantCla
 ];
 
 /** The line without the one end of line that came with it. */
-export const lineOf = async (given: string | null, io: Io): Promise<string> => (given ?? (await io.readIn())).replace(/\n$/, '');
+export const lineOf = async (given: string | null, io: Io): Promise<string> =>
+  (given ?? (await io.readIn())).replace(/\r?\n$/, '');
 
 /** Whatever base64url it holds, as text that does no harm. */
 const looseRows = (line: string): string[] =>

@@ -7,10 +7,14 @@ import { join } from 'node:path';
 const PROJECT = join(import.meta.dirname, '../..');
 const DEADLINE_MS = 20_000;
 
+/** A file of the command's own directory; empty where there is none. */
+type Read = (name: string) => string;
+
 /** A question, as soon as it is on the screen, and what is typed then, or done. */
-export type Turn = [question: string, answer: string | ((bench: Bench) => void)];
+export type Turn = [question: string, answer: string | ((read: Read) => void)];
 
 export interface Ran {
+  read: Read;
   /** Of the shell, and so of its last command. */
   status: number | null;
   /** All that the terminal showed. */
@@ -19,9 +23,7 @@ export interface Ran {
 
 export interface Bench {
   directory: string;
-  /** A file's text; empty where there is none. */
-  read: (name: string) => string;
-  /** A shell's command line on a terminal; `felhom-opsign` is found. Answers are typed in turn. */
+  /** A shell's command line on a terminal, in a directory of its own; `felhom-opsign` is found. Answers are typed in turn. */
   onTerminal: (command: string, ...turns: Turn[]) => Promise<Ran>;
   remove: () => void;
 }
@@ -36,12 +38,9 @@ const bundle = (directory: string): void => {
   chmodSync(join(directory, 'felhom-opsign'), 0o755);
 };
 
-export const setUpOpsign = (): Bench => {
-  const directory = mkdtempSync(join(tmpdir(), 'felhom-opsign-'));
-  const env = { PATH: `${directory}:/usr/bin:/bin`, HOME: join(directory, 'home'), SHELL: '/bin/sh', TERM: 'xterm' };
-  bundle(directory);
-
-  const read = (name: string): string => {
+export const readIn =
+  (directory: string): Read =>
+  (name) => {
     try {
       return readFileSync(join(directory, name), 'utf8');
     } catch {
@@ -49,9 +48,16 @@ export const setUpOpsign = (): Bench => {
     }
   };
 
+export const setUpOpsign = (): Bench => {
+  const directory = mkdtempSync(join(tmpdir(), 'felhom-opsign-'));
+  const env = { PATH: `${directory}:/usr/bin:/bin`, HOME: join(directory, 'home'), SHELL: '/bin/sh', TERM: 'xterm' };
+  bundle(directory);
+
   const onTerminal = (command: string, ...turns: Turn[]): Promise<Ran> =>
     new Promise((resolve, reject) => {
-      const child = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd: directory, env });
+      const cwd = mkdtempSync(join(directory, 'run-'));
+      const read = readIn(cwd);
+      const child = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], { cwd, env });
       const deadline = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
       let [screen, seen] = ['', 0];
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -62,7 +68,7 @@ export const setUpOpsign = (): Bench => {
         seen = at + turn[0].length;
         turns.shift();
         if (typeof turn[1] === 'string') child.stdin.write(turn[1]);
-        else turn[1](bench);
+        else turn[1](read);
       });
       child.stdin.on('error', () => undefined);
       child.once('error', reject);
@@ -70,10 +76,9 @@ export const setUpOpsign = (): Bench => {
         clearTimeout(deadline);
         const open = turns.map(([question]) => question);
         if (open.length > 0) reject(new Error(`never asked: ${open.join(', ')}\n${screen}`));
-        else resolve({ status, screen: screen.replaceAll('\r\n', '\n') });
+        else resolve({ read, status, screen: screen.replaceAll('\r\n', '\n') });
       });
     });
 
-  const bench: Bench = { directory, read, onTerminal, remove: () => rmSync(directory, { recursive: true }) };
-  return bench;
+  return { directory, onTerminal, remove: () => rmSync(directory, { recursive: true }) };
 };

@@ -1,12 +1,12 @@
 /** felhom-opsign, the shipped file, on a real terminal and without one: what is asked, what is never shown, what is signed. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeKey } from '#opsign/keys';
 import { driveDurableId } from '#shared/durable-id';
-import { type Bench, setUpOpsign } from './opsign-terminal.ts';
+import { type Bench, type Ran, readIn, setUpOpsign } from './opsign-terminal.ts';
 
 const PASSPHRASE = 'correct horse battery';
 const HOST = 'pve1-k3v7q2m5xw8r4t6y9zbc';
@@ -47,19 +47,19 @@ const alone = (args: readonly string[], input = '') => {
 };
 
 /** Of the terminal, before and after. */
-const watched = (command: string): string =>
-  `rm -f before after; stty -a > before; ${command}; status=$?; stty -a > after; exit $status`;
-const isRestored = (): void => {
-  expect(bench.read('before')).toMatch(/\bicanon\b/);
-  expect(bench.read('after')).toBe(bench.read('before'));
+const watched = (command: string): string => `stty -a > before; ${command}; status=$?; stty -a > after; exit $status`;
+const isRestored = ({ read }: Ran): void => {
+  expect(read('before')).toMatch(/\bicanon\b/);
+  expect(read('after')).toBe(read('before'));
 };
 
 describe('the shipped file', () => {
   test('needs nothing but Node', () => {
-    const imports = [...bench.read('felhom-opsign').matchAll(/^import\b.*?\bfrom\s*"([^"]+)"/gm)].map(([, from]) => from ?? '');
+    const text = readIn(bench.directory)('felhom-opsign');
+    const imports = [...text.matchAll(/^import\b.*?\bfrom\s*"([^"]+)"/gm)].map(([, from]) => from ?? '');
     expect(imports.length).toBeGreaterThan(3);
     expect(imports.filter((from) => !isBuiltin(from))).toEqual([]);
-    expect(bench.read('felhom-opsign')).not.toMatch(/\bimport\(|__require\("(?!crypto|buffer)/);
+    expect(text).not.toMatch(/\bimport\(/);
     expect(alone(['--version'])).toEqual({ status: 0, stdout: '9.8.7\n', stderr: '' });
   });
 
@@ -72,78 +72,78 @@ describe('the shipped file', () => {
   });
 });
 
-describe('keygen', () => {
+describe.concurrent('keygen', () => {
   test('asks twice, shows nothing of it, makes a file of the operator only, and prints its public line', async () => {
-    const { status, screen } = await bench.onTerminal(
-      watched('felhom-opsign keygen -name anna -key keys/new.key 2> talk > public'),
+    const ran = await bench.onTerminal(
+      watched(
+        'felhom-opsign keygen -name anna -key keys/new.key 2> talk > public; stat -c %a keys/new.key; felhom-opsign pubkey -key=keys/new.key > again',
+      ),
       [NEW, 'too short\r'],
       [NEW, `${PASSPHRASE}\r`],
       [AGAIN, 'something else\r'],
       [NEW, `${PASSPHRASE}\r`],
       [AGAIN, `${PASSPHRASE}x\x7f\r`],
     );
-    expect(status).toBe(0);
-    expect(screen).toContain('shorter than 12 characters');
-    expect(screen).toContain('These two are not the same.');
-    expect(screen).not.toMatch(/short\n|horse|else/);
-    expect(bench.read('public')).toMatch(/^active [A-Za-z0-9_-]{43} anna\n$/);
-    expect(bench.read('talk')).toContain('opsign.keys on every host');
-    expect(statSync(join(bench.directory, 'keys/new.key')).mode & 0o777).toBe(0o600);
-    expect(alone(['pubkey', '-key=keys/new.key']).stdout).toBe(bench.read('public'));
-    isRestored();
+    expect(ran.status).toBe(0);
+    expect(ran.screen).toContain('shorter than 12 characters');
+    expect(ran.screen).toContain('These two are not the same.');
+    expect(ran.screen).toContain('\n600\n');
+    expect(ran.screen).not.toMatch(/short\n|horse|else/);
+    expect(ran.read('public')).toMatch(/^active [A-Za-z0-9_-]{43} anna\n$/);
+    expect(ran.read('talk')).toContain('opsign.keys on every host');
+    expect(ran.read('again')).toBe(ran.read('public'));
+    isRestored(ran);
   });
 
   test('never overwrites a key, and asks nothing before it says so', async () => {
-    writeFileSync(join(bench.directory, 'old.key'), 'precious');
-    const { status, screen } = await bench.onTerminal('felhom-opsign keygen -name anna -key old.key');
-    expect([status, bench.read('old.key')]).toEqual([1, 'precious']);
+    const { status, screen, read } = await bench.onTerminal(
+      'echo precious > old.key; felhom-opsign keygen -name anna -key old.key',
+    );
+    expect([status, read('old.key')]).toEqual([1, 'precious\n']);
     expect(screen).toContain('exists already');
     expect(screen).not.toContain('passphrase');
   });
 
   test('gives up after three tries, and makes nothing', async () => {
-    const { status } = await bench.onTerminal(
-      'felhom-opsign keygen -name anna -key none.key',
-      [NEW, '1\r'],
-      [NEW, '2\r'],
-      [NEW, '3\r'],
-    );
-    expect([status, bench.read('none.key')]).toEqual([1, '']);
+    const turns: [string, string][] = ['1\r', '2\r', '3\r'].map((typed) => [NEW, typed]);
+    const { status, read } = await bench.onTerminal('felhom-opsign keygen -name anna -key none.key', ...turns);
+    expect([status, read('none.key')]).toEqual([1, '']);
   });
 });
 
-describe('signing', () => {
+describe.concurrent('signing', () => {
   test('says what is destroyed, asks for the serial number and the passphrase, prints one line', async () => {
-    const { status, screen } = await bench.onTerminal(
+    const ran = await bench.onTerminal(
       watched(`felhom-opsign ${WISH} > grant`),
       [DIGITS, '9999\r'],
       [DIGITS, '12cx\x7fd\r'],
       [SECRET, 'wrong\r'],
       [SECRET, `${PASSPHRASE}\r`],
     );
-    expect(status).toBe(0);
+    expect(ran.status).toBe(0);
     for (const shown of ['A BACKUP DRIVE is erased', HOST, 'WDC_WD40EFRX, 4.0 TB', 'cannot be undone', '12cx\b \bd\n'])
-      expect(screen).toContain(shown);
-    expect(screen).not.toMatch(/wrong|horse|12CD/);
-    expect(bench.read('grant')).toMatch(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}\n$/);
-    expect(alone(['verify', '-keys', 'opsign.keys'], bench.read('grant'))).toMatchObject({ status: 0 });
-    expect(alone(['inspect', bench.read('grant').trim()]).stdout).toContain(`durable id  ${ID}\n`);
-    isRestored();
+      expect(ran.screen).toContain(shown);
+    expect(ran.screen).not.toMatch(/wrong|horse|12CD/);
+    const line = ran.read('grant');
+    expect(line).toMatch(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}\n$/);
+    expect(alone(['verify', '-keys', 'opsign.keys'], line)).toMatchObject({ status: 0 });
+    expect(alone(['inspect', line.trim()]).stdout).toContain(`durable id  ${ID}\n`);
+    isRestored(ran);
   });
 
   test('where stderr goes elsewhere, the terminal shows it all the same', async () => {
-    const { screen } = await bench.onTerminal(`felhom-opsign ${WISH} > grant 2> talk`, [DIGITS, '\x04']);
+    const { screen, read } = await bench.onTerminal(`felhom-opsign ${WISH} > grant 2> talk`, [DIGITS, '\x04']);
     expect(screen).toContain('A BACKUP DRIVE is erased');
-    expect(bench.read('talk')).toContain('A BACKUP DRIVE is erased');
+    expect(read('talk')).toContain('A BACKUP DRIVE is erased');
   });
 
   test('a number that was pasted along with the command is no answer', async () => {
-    const { screen, status } = await bench.onTerminal(
+    const { screen, status, read } = await bench.onTerminal(
       `printf 'ready: '; read -r line; felhom-opsign ${WISH} > grant`,
       ['ready: ', `a command\r12CD\r${PASSPHRASE}\r`],
       [DIGITS, '\x04'],
     );
-    expect([status, bench.read('grant')]).toEqual([1, '']);
+    expect([status, read('grant')]).toEqual([1, '']);
     expect(screen).toContain('not answered');
   });
 
@@ -190,21 +190,20 @@ describe('signing', () => {
     ],
   ])('%s: nothing is signed, and the terminal is as it was', async (_what, turns, said, status) => {
     const ran = await bench.onTerminal(watched(`felhom-opsign ${WISH} > grant`), ...turns);
-    expect([ran.status, bench.read('grant')]).toEqual([status, '']);
+    expect([ran.status, ran.read('grant')]).toEqual([status, '']);
     expect(ran.screen).toContain(said);
     expect(ran.screen).not.toContain('horse');
-    isRestored();
+    isRestored(ran);
   });
 
   test.each(['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT'] as const)(
     '%s while it asks: the terminal is as it was',
     async (signal) => {
-      const end = ({ read }: Bench) => void process.kill(Number(read('pid')), signal);
       const command = `sh -c 'echo $$ > pid; exec felhom-opsign ${WISH} > grant'`;
-      const { status } = await bench.onTerminal(watched(command), [DIGITS, end]);
-      expect(status).toBeGreaterThan(128);
-      expect(bench.read('grant')).toBe('');
-      isRestored();
+      const ran = await bench.onTerminal(watched(command), [DIGITS, (read) => void process.kill(Number(read('pid')), signal)]);
+      expect(ran.status).toBeGreaterThan(128);
+      expect(ran.read('grant')).toBe('');
+      isRestored(ran);
     },
   );
 
@@ -215,13 +214,34 @@ describe('signing', () => {
   });
 });
 
+/** What differs from one run to the next. */
+const alike = (text: string, home: string): string =>
+  text
+    .replaceAll(home, 'HOME')
+    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, 'TIME')
+    .replaceAll(/^active \S+/gm, 'active KEY')
+    .replaceAll(/^eyJ\S+$/gm, 'LINE');
+
+test("README's transcript is what the terminal shows", async () => {
+  const [, chapter = ''] = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8').split('### Sign a wipe\n');
+  const [made = '', signed = ''] = [...chapter.matchAll(/^```console\n\$ ([\s\S]*?)^```$/gm)].map(([, text]) => text ?? '');
+  const home = join(bench.directory, 'karl');
+  const run = async (transcript: string, ...turns: [string, string][]) => {
+    const [command = ''] = transcript.split('\n');
+    const { screen } = await bench.onTerminal(`HOME=${home} ${command}`, ...turns);
+    expect(alike(`${command}\n${screen}`, home)).toBe(alike(transcript, '/home/karl'));
+  };
+  await run(made, [NEW, `${PASSPHRASE}\r`], [AGAIN, `${PASSPHRASE}\r`]);
+  await run(signed, [DIGITS, '12CD\r'], [SECRET, `${PASSPHRASE}\r`]);
+});
+
 describe('without a terminal', () => {
   test.each([
     ['signing', WISH.split(' ')],
     ['keygen', ['keygen', '-name', 'anna', '-key', 'none.key']],
   ])('%s takes nothing from stdin, and says why', (_what, args) => {
     const { status, stdout, stderr } = alone(args, `12CD\n${PASSPHRASE}\n${PASSPHRASE}\n`);
-    expect([status, stdout, bench.read('none.key')]).toEqual([1, '', '']);
+    expect([status, stdout, readIn(bench.directory)('none.key')]).toEqual([1, '', '']);
     expect(stderr).toMatch(/^felhom-opsign: There is no terminal here\. .*\n$/);
   });
 });
@@ -244,7 +264,7 @@ describe('what is not plain is refused, unsigned and unshown', () => {
     expect(status).toBe(wanted);
     expect(stderr).toMatch(/^felhom-opsign: /);
     expect(`${stdout}${stderr}`).toMatch(/^[\n -~]*$/);
-    expect(bench.read('none.key')).toBe('');
+    expect(readIn(bench.directory)('none.key')).toBe('');
   });
 
   test.each([
