@@ -1,23 +1,27 @@
 /** The drives of `npm run demo`: real ones for root, samples for everybody else; a guest assigns and ejects its own over the wire. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Address, call, get } from '../stranger/client.ts';
 import { labMissing, outcome } from '../system/drives/lab.ts';
 import { leftOf, ordinaryUserMissing, type RunningDemo, removeDemo, startDemo } from './demo.ts';
+import { askProxmox, onTerminal, walk, walkMissing } from './readme-walk.ts';
 
 interface Written {
   address: Address & { vmid: number };
   devices: { system: string; backup: string; user_data: string[]; blank: string };
   mountRoot: string;
   agentConfig: string;
+  opsign: { passphrase_file: string };
+  pve: { endpoint: string; node: string; token: string };
 }
 
 const writtenBy = (demo: RunningDemo): Written => {
-  const { agent, guests, devices, mount_root } = JSON.parse(readFileSync(join(demo.dir, 'demo.json'), 'utf8'));
+  const { agent, guests, devices, mount_root, opsign, pve } = JSON.parse(readFileSync(join(demo.dir, 'demo.json'), 'utf8'));
   const [host, port] = agent.endpoint.split(':');
   const address = { host, port: Number(port), fingerprint: agent.fingerprint, token: guests[0].token, vmid: guests[0].vmid };
-  return { address, devices, mountRoot: mount_root, agentConfig: agent.config };
+  return { address, devices, mountRoot: mount_root, agentConfig: agent.config, opsign, pve };
 };
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -188,6 +192,56 @@ describe.skipIf(labMissing !== '')(
       const { devices } = writtenBy(demo);
       expect(leftOf(demo.dir)).toHaveLength(7);
       expect(Object.keys(devices)).toEqual(Object.keys(before));
+    });
+
+    test.skipIf(walkMissing !== '')(
+      `README's walk by copy and paste: blank, confirmed, and signed after the drive is out of use (skipped: ${walkMissing})`,
+      async () => {
+        const { address, devices, opsign } = writtenBy(demo);
+        const { blank, backup, user_data } = devices;
+        await driveOnce(address, blank, ({ data_bearing }) => data_bearing === false);
+        const cwd = mkdtempSync(join(tmpdir(), 'felhom-walk-'));
+        symlinkSync(demo.dir, join(cwd, '.demo'));
+        const screen = await onTerminal(cwd, walk(), [
+          ['Its model: ', 'Portable SSD T7'],
+          ['The last 4 characters of its serial number: ', '0103'],
+          ['(Enter: later): ', ''],
+          ['last 4 characters of its serial number:', '0102'],
+          ['Passphrase of the key', readFileSync(opsign.passphrase_file, 'utf8').trimEnd()],
+        ]).finally(() => rmSync(cwd, { recursive: true }));
+        const order = [
+          ...[`${blank} is formatted`, `${user_data[0]} is formatted`, 'Only the operator can permit'],
+          ...[
+            'felhom-opsign -op storage_wipe -host ',
+            'It is mounted at',
+            'A BACKUP DRIVE is erased',
+            'no signature overrides that',
+          ],
+          ...['The Proxmox storage "usb-backup" is disabled.', 'usb-backup is unmounted.', `${backup} is formatted`],
+          ...['This signature was used already', 'The Proxmox storage "usb-backup" is out of use'],
+        ];
+        expect(
+          order.filter((text) => !screen.includes(text)),
+          screen,
+        ).toEqual([]);
+        const places = order.map((text) => screen.indexOf(text));
+        expect(places, screen).toEqual(places.toSorted((a, b) => a - b));
+        expect(screen).toMatch(new RegExp(`^${backup} .*ext4 .*yours`, 'm'));
+      },
+    );
+
+    test.skipIf(walkMissing !== '')('after it the next backup fails, and does not go to the host itself', async () => {
+      const { pve } = writtenBy(demo);
+      expect(await askProxmox(pve, 'GET', '/storage')).toContainEqual(
+        expect.objectContaining({ storage: 'usb-backup', disable: 1 }),
+      );
+      const tasks = `/nodes/${pve.node}`;
+      const upid = await askProxmox(pve, 'POST', `${tasks}/vzdump`, 'vmid=101&storage=usb-backup&mode=snapshot');
+      const status = `${tasks}/tasks/${encodeURIComponent(String(upid))}/status`;
+      await expect
+        .poll(() => askProxmox(pve, 'GET', status), { timeout: 20_000 })
+        .toMatchObject({ status: 'stopped', exitstatus: expect.stringContaining("storage 'usb-backup' is disabled") });
+      expect(readdirSync(join(demo.dir, 'storage/usb-backup'))).toEqual([]);
     });
 
     test('Ctrl-C leaves no loop device and no mount, also of an assigned drive', async () => {
