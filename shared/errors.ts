@@ -41,7 +41,6 @@ export const ERROR_STATUS = {
   'mount-point-refused': 409,
   'not-assigned': 409,
   'not-yours': 409,
-  'not-supported-yet': 409,
   'proxmox-failed': 409,
   'proxmox-permission': 409,
   'proxmox-unreachable': 409,

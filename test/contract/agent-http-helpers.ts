@@ -76,10 +76,6 @@ const unused = (): never => {
   throw new FelhomError('not-known', 'This test has no such service.');
 };
 
-const notYet = (): never => {
-  throw new FelhomError('not-supported-yet', 'This test has no drives.');
-};
-
 export const startTestAgent = async ({
   clock = systemClock,
   limits = { requestsPerSecond: 100_000, streams: 4 },
@@ -119,7 +115,7 @@ export const startTestAgent = async ({
   };
   const handlers = guestHandlers({
     agent,
-    disks: { list: unused, assign: unused, eject: unused, format: notYet },
+    disks: { list: unused, assign: unused, eject: unused, format: unused },
     formats: { job: unused },
     ops: { list: unused, grant: unused },
     duty: { due: unused, start: unused },

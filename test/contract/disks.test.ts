@@ -157,17 +157,6 @@ describe('a host with drives of every kind', () => {
     isRefusal(await agent.post('/disks/eject', { where }, vmid), 'not-assigned', { vmid, ejected: false, dependent_guests: [] });
   });
 
-  test.each([101, 102])('T3, T21: format by %i never looks like success', async (vmid) => {
-    for (const body of [
-      { device: 'sdc', fstype: 'ext4' },
-      { device: 'sdc', fstype: 'ext4', confirmed: true, durable_id: `uuid:${uuidOf('sdc1')}` },
-    ]) {
-      const { status, json } = await agent.post('/disks/format', body, vmid);
-      expect([status, json.ok, json.code]).toEqual([409, false, 'not-supported-yet']);
-      expect(json.data).toEqual({ vmid, device: 'sdc', formatted: false, data_bearing: true, reason: json.error });
-    }
-  });
-
   test('a guest of the same number that is another guest inherits nothing', async () => {
     host = { ...HOST, guests: { ...HOST.guests, ct101: containerText(101, 'BC:24:11:FF:FF:01') } };
     await lookAgain();
