@@ -1,5 +1,8 @@
 /** `disks format`: has a drive erased and made anew, after a person has said that this is the one, or the operator has signed it. */
+import { timestamp } from '#shared/ids';
 import { type Disk, type FormatDisk, listDisks } from '#shared/wire/disks';
+import { getJob } from '#shared/wire/jobs';
+import { age, secondsBetween } from '../health/words.ts';
 import { confirmErasing } from './ask-confirmation.ts';
 import { carryGrant } from './ask-operator.ts';
 import type { FlowPorts, Outcome } from './flow.ts';
@@ -32,8 +35,33 @@ const openWords = (answer: FormatAnswer): string =>
 export const sameAgain = (device: string, fstype: string): string =>
   `felhom-controller disks format ${typedName(device)} --fstype ${/^[a-z0-9]{1,32}$/.test(fstype) ? fstype : 'ext4'}`;
 
+/** The agent tells whoever asks the same again within a day that it is done. So long that is taken for what was asked for just now. */
+const RECENT_SECONDS = 600;
+/** In place of an id, which it is not: the agent joins nothing then, and confirms nothing. */
+const ANEW = 'anew';
+
 export const createFormat = (ports: FlowPorts) => {
   const { agent, talk, signal } = ports;
+
+  /** Seconds since that job has ended, by the host's clock; null where it cannot be told. */
+  const endedAgo = async (jobId: string): Promise<number | null> => {
+    let now = Number.NaN;
+    const onHostTime = (ms: number): void => {
+      now = ms;
+    };
+    const job = await agent.call(getJob, { params: { id: jobId }, signal, onHostTime }).catch(() => null);
+    return job === null || Number.isNaN(now) ? null : secondsBetween(job.finished_at, timestamp(now));
+  };
+
+  /** Formatted before, and used since for all that is known: who asks for it now means once more. */
+  const wasBefore = async (answer: FormatAnswer, asked: Disk): Promise<boolean> => {
+    if (answer.kind !== 'formatted') return false;
+    const isConnected = asked.mount_path !== '';
+    const seconds = await endedAgo(answer.reply.job_id);
+    if (!isConnected && (seconds ?? 0) <= RECENT_SECONDS) return false;
+    talk.tell(`${asked.name} was formatted before (${age(seconds)}), and nothing was erased now. Asking to erase it once more …`);
+    return true;
+  };
 
   const finish = async (answer: Extract<FormatAnswer, { kind: 'formatted' | 'running' }>, fstype: string): Promise<Outcome> => {
     if (answer.kind === 'formatted') return tellFormatted(ports, answer.reply.device, fstype);
@@ -119,9 +147,13 @@ export const createFormat = (ports: FlowPorts) => {
       talk.tell(`${driveWords(found.disk)} is not plugged in now. Plug it in, then ask again.`);
       return 'refused';
     }
+    const ask = async (body: FormatDisk): Promise<FormatAnswer> => {
+      const again = () => askFormat(ports, body);
+      return settle(ports, await again(), { isOpen, again, words: openWords });
+    };
     const body = { device: found.disk.name, fstype: wish.fstype };
-    const again = () => askFormat(ports, body);
-    const answer = await settle(ports, await again(), { isOpen, again, words: openWords });
-    return judged(answer, wish, found.disk);
+    const answer = await ask(body);
+    const isOld = await wasBefore(answer, found.disk);
+    return judged(isOld ? await ask({ ...body, durable_id: ANEW }) : answer, wish, found.disk);
   };
 };

@@ -6,7 +6,7 @@ import { kernelName, typedName } from './words.ts';
 
 export const tellFormatted = ({ talk }: FlowPorts, drive: string, fstype: string): Outcome => {
   const device = kernelName(drive);
-  talk.answer(`${inert(device)} is formatted: it holds an empty ${inert(fstype)} now, and is yours.`);
+  talk.answer(`${inert(device)} is formatted with ${inert(fstype)}, and is yours now.`);
   talk.tell('To connect it to this guest (with a name of your choice instead of "data"):');
   talk.answer(`felhom-controller disks assign ${typedName(device)} --name data`);
   return 'done';

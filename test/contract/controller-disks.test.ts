@@ -55,7 +55,8 @@ describe('format', () => {
   test('a blank drive is formatted at once, and the next command is named', async () => {
     const { outcome, played } = await format({ [FORMAT]: [formatted] });
     expect(outcome).toBe('done');
-    expect(played.sent).toEqual([[FORMAT, { device: 'sdc', fstype: 'ext4' }]]);
+    expect(played.sent[0]).toEqual([FORMAT, { device: 'sdc', fstype: 'ext4' }]);
+    expect(played.sent.slice(1)).toEqual([['GET /jobs/fmt-1', null]]);
     expect(played.out).toContain('felhom-controller disks assign sdc --name data');
   });
 
@@ -143,6 +144,25 @@ describe('format', () => {
     expect(outcome).toBe('needs-confirmation');
     expect(confirmations(played)).toHaveLength(1);
     expect(played.out.at(-1)).toBe('felhom-controller disks format sdc --fstype ext4');
+  });
+
+  const finishedAgo = (ms: number) => [says(doneJob({ finished_at: new Date(Date.now() - ms).toISOString() }))];
+  const used = disk({ ...drive, state: 'mounted', mount_path: '/mnt/felhom/data' });
+
+  test.each<[string, Disk, number]>([
+    ['an hour ago', drive, 3_600_000],
+    ['just now, and connected since', used, 5_000],
+  ])('a drive that was formatted %s is asked for anew, and erased only when it is confirmed', async (_what, one, ago) => {
+    const answers = { [FORMAT]: [formatted, needsConfirmation(), formatted], job: finishedAgo(ago) };
+    const { outcome, played } = await format(answers, [...TYPED], {}, [one]);
+    expect([outcome, confirmations(played).length]).toEqual(['done', 1]);
+    expect(played.told[0]).toMatch(/was formatted before \((1 hour|60 minutes|5 seconds|just now).*nothing was erased now/);
+    expect(played.sent[2]).toEqual([FORMAT, { device: 'sdc', fstype: 'ext4', durable_id: 'anew' }]);
+  });
+
+  test('a drive that was formatted a minute ago is what was asked for', async () => {
+    const { outcome, played } = await format({ [FORMAT]: [formatted], job: finishedAgo(60_000) });
+    expect([outcome, played.sent.length]).toEqual(['done', 2]);
   });
 
   test.each([

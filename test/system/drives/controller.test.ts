@@ -1,5 +1,5 @@
 /** The customer's whole way in the terminal: the program in the guest, the agent, and real drives. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { bundleSources } from '../../chaos/bundle.ts';
@@ -9,6 +9,7 @@ import { makeOperator } from '../../unit/agent/ops/operator.ts';
 import { type Scene, withFormats } from './format-agent.ts';
 import { shownOn } from './formatting.ts';
 import { type Lab, type LabDrive, labMissing, outcome, run } from './lab.ts';
+import { until } from './touching.ts';
 
 // Real devices and programs: on a busy machine a test may take long.
 vi.setConfig({ testTimeout: 120_000 });
@@ -44,6 +45,10 @@ const ended = async (running: Running): Promise<[status: number | null, screen: 
   await running.ended,
   running.screen(),
 ];
+const mountsAt = (point: string): number =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.split(' ')[4] === point).length;
 const hash = async ({ device }: LabDrive): Promise<string> => (await outcome('sha256sum', device)).stdout.split(' ')[0] ?? '';
 
 describe.skipIf(labMissing !== '')(`felhom-controller disks${labMissing && ` (skipped: ${labMissing})`}`, () => {
@@ -57,6 +62,8 @@ describe.skipIf(labMissing !== '')(`felhom-controller disks${labMissing && ` (sk
       async (scene, { photos, blank, old }) => {
         const { onTerminal, piped } = await inGuest(scene);
         const format = (drive: LabDrive) => ['format', drive.name, '--fstype', 'ext4'];
+        /** What stands for udev takes its time on a busy machine. */
+        const canBeConnected = (drive: LabDrive) => until(async () => (await scene.disk(drive)).not_assignable === '', 30_000);
 
         const [listed, screen] = await ended(onTerminal('list'));
         expect(listed, screen).toBe(0);
@@ -68,6 +75,18 @@ describe.skipIf(labMissing !== '')(`felhom-controller disks${labMissing && ` (sk
         expect(made, said).toBe(0);
         expect(said).toContain(`\nfelhom-controller disks assign ${blank.name} --name data\n`);
         expect((await shownOn(blank, [`${blank.name}p1`])).fstype).toBe('ext4');
+
+        // As it said, and back again.
+        await canBeConnected(blank);
+        const place = join(scene.lab.dir, 'mnt/data');
+        const [connected, where] = await ended(piped('', 'assign', blank.name, '--name', 'data'));
+        expect([connected, mountsAt(place)], where).toEqual([0, 1]);
+        const [inUse, why] = await ended(piped('', ...format(blank)));
+        expect(inUse, why).toBe(1);
+        expect(why).toMatch(/Eject it first/);
+        const [ejected, gone] = await ended(piped('', 'eject', 'data'));
+        expect([ejected, mountsAt(place)], gone).toEqual([0, 0]);
+        expect(gone).toContain('You may pull it out now.');
 
         const before = [await hash(photos), await hash(old)];
         const refused = await Promise.all([piped('y\n', ...format(photos)), piped('y\n', ...format(old))].map(ended));
@@ -91,7 +110,8 @@ describe.skipIf(labMissing !== '')(`felhom-controller disks${labMissing && ` (sk
         wiped.types(await operator.sign(host, id));
         expect(await wiped.ended, wiped.screen()).toBe(0);
         expect((await shownOn(old, [`${old.name}p1`])).fstype).toBe('ext4');
-        expect(await scene.disk(old)).toMatchObject({ role: 'user-data', owner: 'yours', not_assignable: '' });
+        await canBeConnected(old);
+        expect(await scene.disk(old)).toMatchObject({ role: 'user-data', owner: 'yours' });
       },
     ));
 });
