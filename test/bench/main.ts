@@ -7,6 +7,7 @@ import { connections } from './measures/connections.ts';
 import { disks } from './measures/disks.ts';
 import { due } from './measures/due.ts';
 import { duty } from './measures/duty.ts';
+import { format } from './measures/format.ts';
 import { held } from './measures/held.ts';
 import { idle } from './measures/idle.ts';
 import { metrics } from './measures/metrics.ts';
@@ -16,7 +17,20 @@ import { throughput } from './measures/throughput.ts';
 import { document, machine, type Outcome, table } from './report.ts';
 import { createScope, type Scope } from './scope.ts';
 
-const MEASURES: readonly Measure[] = [start, idle, metrics, throughput, connections, release, held, adapters, due, duty, disks];
+const MEASURES: readonly Measure[] = [
+  start,
+  idle,
+  metrics,
+  throughput,
+  connections,
+  release,
+  held,
+  adapters,
+  due,
+  duty,
+  disks,
+  format,
+];
 const FILE = 'bench.json';
 
 const USAGE = `npm run bench -- [options]

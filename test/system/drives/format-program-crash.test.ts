@@ -155,6 +155,7 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
   test.each(PHASES)('it is not the same drive any more when it comes to %s: it goes no further', (phase) =>
     withLab(async (lab) => {
       const drive = await lab.drive({ name: 'drive' });
+      await lab.mkfs(drive.device, 'ext4');
       const order = orderFor(drive);
       const stops = stopsIn(lab);
       stops.stopAt(phase);
@@ -175,10 +176,12 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
     }),
   );
 
-  test.each<[string, (device: string) => string]>([
-    ['the drive', (device) => device],
-    ['the new partition', (device) => `${device}p1`],
-  ])('somebody writes to %s meanwhile, who does not ask: it is not said to be well', (_what, target) =>
+  // What Ceph writes at the start of its drives, and how a table of DOS ends.
+  test.each<[string, string, string]>([
+    ['the drive', '', "echo 'bluestore block device' | dd"],
+    ['the new partition', 'p1', "echo 'bluestore block device' | dd"],
+    ['the end of its first sector', 'p1', "printf '\\125\\252' | dd bs=1 seek=510"],
+  ])('somebody writes to %s meanwhile, who does not ask: it is not said to be well', (_what, part, command) =>
     withLab(async (lab) => {
       const drive = await lab.drive({ name: 'drive' });
       const order = orderFor(drive);
@@ -188,8 +191,7 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
       const held = await formats.hold(order);
       await held.go();
       await stops.reached('checking');
-      // What Ceph writes at the start of its drives.
-      await run('sh', '-c', `echo 'bluestore block device' | dd of=${target(drive.device)} conv=notrunc,fsync status=none`);
+      await run('sh', '-c', `${command} of=${drive.device}${part} conv=notrunc,fsync status=none`);
       stops.goOn('checking');
       expect((await ended(formats, order.jobId)).outcome).toMatchObject({ ok: false, code: 'leftovers' });
     }),

@@ -1,7 +1,9 @@
 /** What a format leaves of what was on the drive: nothing that anybody could recognise it by. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { bytesAt, formatsIn, formatted, orderFor, shownOn } from './formatting.ts';
-import { type Lab, type LabDrive, labMissing, programsMissing, run, withLab } from './lab.ts';
+import { type Lab, type LabDrive, labMissing, programsMissing, withLab } from './lab.ts';
 import { CONTENTS } from './signatures.ts';
 import { deviceOf } from './touching.ts';
 
@@ -27,10 +29,26 @@ const SETS: readonly (readonly string[])[] =
 
 const partitionsOf = async (drive: LabDrive): Promise<string[]> => (await deviceOf(drive)).partitions.map(({ name }) => name);
 
-/** Where btrfs keeps its superblock and the first copy of it, and what is there at byte 64 (btrfs(5)). */
-const BTRFS = { at: [64 * 1024, 64 * MIB], magic: '_BHRfS_M' };
-const magicAt = async (device: string, at: number): Promise<string> =>
-  (await bytesAt(device, at + 64, BTRFS.magic.length)).toString('latin1');
+/** What stands for anything that a drive could be recognised by, in a place where the new file system writes nothing. */
+const MARK = 'felhom-leftover';
+const markAt = async ({ device }: LabDrive, at: number): Promise<string> =>
+  (await bytesAt(device, at, MARK.length)).toString('latin1');
+const mark = async ({ device }: LabDrive, places: readonly number[]): Promise<void> => {
+  const handle = await open(device, 'r+');
+  try {
+    for (const at of places) await handle.write(MARK, at);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+/** As a drive that cannot: else mkfs gives all of its place back to the file behind, and nothing shows what was zeroed before. */
+const withoutDiscard = async (drive: LabDrive): Promise<void> => {
+  const queue = `/sys/block/${drive.name}/queue/discard_max_bytes`;
+  writeFileSync(queue, '0');
+  expect(readFileSync(queue, 'utf8')).toBe('0\n');
+};
 
 const expectOnlyExt4 = async (lab: Lab, drive: LabDrive): Promise<void> => {
   const { outcome } = await formatted(formatsIn(lab), orderFor(drive));
@@ -57,6 +75,7 @@ describe.skipIf(missing !== '')(`a formatted drive${skipped}`, () => {
   test('that had five partitions, one of them within another: none is left, and nothing of them at their ends', () =>
     withLab(async (lab) => {
       const drive = await lab.drive({ name: 'drive', mb: 400 });
+      await withoutDiscard(drive);
       const table = 'label: dos\n,16M\n,150M\n,100M\n,,E\n,20M\n,\n';
       const parts = await lab.partition(drive, table);
       expect(parts).toHaveLength(6);
@@ -66,31 +85,25 @@ describe.skipIf(missing !== '')(`a formatted drive${skipped}`, () => {
       await lab.mkfs(third, 'lvm2');
       await lab.mkfs(fifth, 'exfat');
       await lab.mkfs(sixth, 'ext4');
-      const places = await deviceOf(drive);
-      expect(await magicAt(second, BTRFS.at[1] ?? 0)).toBe(BTRFS.magic);
+      const ends = (await deviceOf(drive)).partitions.flatMap(({ startBytes, sizeBytes }) =>
+        startBytes === null || sizeBytes === null || sizeBytes < MIB ? [] : [startBytes + 4096, startBytes + sizeBytes - 4096],
+      );
+      expect(ends).toHaveLength(10);
+      await mark(drive, ends);
       await expectOnlyExt4(lab, drive);
-
-      // mkfs gave the place back to the file behind (discard), so that this shows nothing there; the next test is without.
-      for (const { startBytes, sizeBytes } of places.partitions) {
-        if (startBytes === null || sizeBytes === null || startBytes < 20 * MIB) continue;
-        expect([startBytes, await bytesAt(drive.device, startBytes, 4096)]).toEqual([startBytes, Buffer.alloc(4096)]);
-      }
+      for (const at of ends) expect([at, await markAt(drive, at)]).not.toEqual([at, MARK]);
     }));
 
   test('no copy of a btrfs superblock is left, of the drive, of a partition, nor where the new one’s would be', () =>
     withLab(async (lab) => {
       const drive = await lab.drive({ name: 'drive', mb: 256 });
+      await withoutDiscard(drive);
       await lab.partition(drive, 'label: gpt\n,30M\n,\n');
       const start = (await deviceOf(drive)).partitions[1]?.startBytes ?? 0;
       const copies = [64 * MIB, start + 64 * MIB, MIB + 64 * MIB];
-      for (const at of copies)
-        await run(
-          'sh',
-          '-c',
-          `printf '%s' ${BTRFS.magic} | dd of=${drive.device} bs=1 seek=${at + 64} conv=notrunc,fsync status=none`,
-        );
-      for (const at of copies) expect(await magicAt(drive.device, at)).toBe(BTRFS.magic);
+      await mark(drive, copies);
+      for (const at of copies) expect(await markAt(drive, at)).toBe(MARK);
       await expectOnlyExt4(lab, drive);
-      for (const at of copies) expect([at, await magicAt(drive.device, at)]).not.toEqual([at, BTRFS.magic]);
+      for (const at of copies) expect([at, await markAt(drive, at)]).not.toEqual([at, MARK]);
     }));
 });

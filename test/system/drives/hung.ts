@@ -8,7 +8,7 @@ import { closeSync, constants, existsSync, openSync, read, writeSync } from 'nod
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Lab, type LabDrive, labMissing, run } from './lab.ts';
+import { type DriveSpec, type Lab, type LabDrive, labMissing, run } from './lab.ts';
 
 export const hungMissing = labMissing || (existsSync('/dev/fuse') ? '' : 'the kernel here has no FUSE (/dev/fuse)');
 
@@ -21,6 +21,8 @@ export interface HungDrive extends LabDrive {
   lies(): void;
   /** From now on whatever is read or written fails. */
   fails(): void;
+  /** From now on it takes what is written this slowly, one after the other. */
+  slows(bytesPerSecond: number): void;
   /** Everything that waits is answered, and all that comes. */
   answer(): void;
 }
@@ -121,7 +123,9 @@ const mountFuse = async (fd: number, point: string): Promise<void> => {
 /** Answers what the kernel asks, until it is stopped. */
 const serve = (fd: number, content: Buffer) => {
   const held: (() => void)[] = [];
-  let how: 'well' | 'hangs' | 'lies' | 'fails' = 'well';
+  let how: 'well' | 'hangs' | 'lies' | 'fails' | 'slows' = 'well';
+  let bytesPerSecond = 1;
+  let last = Promise.resolve();
   let stopped = false;
   const buffer = Buffer.alloc(256 * 1024);
 
@@ -152,7 +156,10 @@ const serve = (fd: number, content: Buffer) => {
       if (reply !== null) send(unique, reply);
     };
     if (how === 'hangs' && HELD.has(opcode)) held.push(answer);
-    else answer();
+    else if (how === 'slows' && opcode === OP.write) {
+      const ms = (1000 * body.readUInt32LE(16)) / bytesPerSecond;
+      last = last.then(() => new Promise<void>((resolve) => setTimeout(resolve, ms))).then(answer);
+    } else answer();
   };
   const loop = async (): Promise<void> => {
     while (!stopped) {
@@ -176,6 +183,10 @@ const serve = (fd: number, content: Buffer) => {
     fails: () => {
       how = 'fails';
     },
+    slows: (rate: number) => {
+      how = 'slows';
+      bytesPerSecond = rate;
+    },
     answer: () => {
       how = 'well';
       for (const answer of held.splice(0)) answer();
@@ -188,7 +199,7 @@ const serve = (fd: number, content: Buffer) => {
 };
 
 /** A drive full of zeros that answers, until it is told to hang. */
-export const hungDrive = async (lab: Lab, name: string, mb = 32): Promise<HungDrive> => {
+export const hungDrive = async (lab: Lab, name: string, mb = 32, spec: Partial<DriveSpec> = {}): Promise<HungDrive> => {
   const point = join(lab.dir, `${name}-fuse`);
   await mkdir(point);
   const fd = openSync('/dev/fuse', constants.O_RDWR | constants.O_NONBLOCK);
@@ -200,11 +211,11 @@ export const hungDrive = async (lab: Lab, name: string, mb = 32): Promise<HungDr
     closeSync(fd);
   });
   await mountFuse(fd, point);
-  const drive = await lab.attach(join(point, NAME), { name });
+  const drive = await lab.attach(join(point, NAME), { name, ...spec });
   lab.undo(async () => {
     server.answer();
     await lab.detach(drive);
   });
-  const { hang, lies, fails, answer } = server;
-  return { ...drive, served: join(point, NAME), hang, lies, fails, answer };
+  const { hang, lies, fails, slows, answer } = server;
+  return { ...drive, served: join(point, NAME), hang, lies, fails, slows, answer };
 };

@@ -1,4 +1,5 @@
 /** How the agent starts the program that formats, and what it takes for its end: with a shell in the program's place. */
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -151,6 +152,21 @@ describe('what a state file says', () => {
     expect(await state()).toMatchObject({ alive: false, state: { phase: 'ended', outcome } });
   });
 
+  test('it writes how it ended and ends while it is looked at: that is not missed', async () => {
+    const before = { ...(await own()), pid: 2 ** 22 + 1 };
+    const after = { ...before, phase: 'ended', outcome: { ok: true, uuid: 'u', partition: '/dev/x1' } };
+    // Whoever reads it first gets the one, and the next the other.
+    const file = join(stateDir, 'formats/job-1.json');
+    execFileSync('mkfifo', [file]);
+    const script = `printf %s "$1" > ${file}; sleep 0.1; printf %s "$2" > ${file}`;
+    const writer = spawn('/bin/sh', ['-c', script, 'sh', JSON.stringify(before), JSON.stringify(after)]);
+    try {
+      expect(await state()).toEqual({ state: after, alive: false });
+    } finally {
+      writer.kill('SIGKILL');
+    }
+  });
+
   test.each<[string, (text: string) => string]>([
     ['empty', () => ''],
     ['cut off', (text) => text.slice(0, 40)],
@@ -159,12 +175,14 @@ describe('what a state file says', () => {
     ['of another job', (text) => text.replace('job-1', 'job-2')],
     ['of a phase that there is not', (text) => text.replace('making', 'thinking')],
     ['without a process', (text) => text.replace(/"pid":\d+/, '"pid":"x"')],
-    ['with an outcome that is none', (text) => text.replace('"outcome":null', '"outcome":{"ok":true}')],
-  ])('%s: it may have written, and has no outcome', async (_what, damage) => {
+  ])('%s: it may have written, nobody is at it, and it has no outcome', async (_what, damage) => {
     write(damage(JSON.stringify(await own())));
-    const found = await state();
-    expect(['wiping', 'making']).toContain(found?.state.phase);
-    expect(found).toMatchObject({ state: { jobId: 'job-1', outcome: null } });
+    expect(await state()).toMatchObject({ state: { jobId: 'job-1', phase: 'wiping', outcome: null }, alive: false });
+  });
+
+  test('an outcome that is none is none', async () => {
+    write(JSON.stringify({ ...(await own()), outcome: { ok: true } }));
+    expect(await state()).toEqual({ state: await own(), alive: true });
   });
 
   test('it cannot be read at all: that is no answer', async () => {
