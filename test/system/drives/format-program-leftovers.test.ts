@@ -98,9 +98,9 @@ describe.skipIf(missing !== '')(`a formatted drive${skipped}`, () => {
     withLab(async (lab) => {
       const drive = await lab.drive({ name: 'drive', mb: 256 });
       await withoutDiscard(drive);
-      await lab.partition(drive, 'label: gpt\n,30M\n,\n');
-      const start = (await deviceOf(drive)).partitions[1]?.startBytes ?? 0;
-      const copies = [64 * MIB, start + 64 * MIB, MIB + 64 * MIB];
+      await lab.partition(drive, 'label: gpt\nstart=4MiB,size=30MiB\nstart=40MiB\n');
+      // The new one begins at 1 MiB.
+      const copies = [0, 1, 40].map((start) => (start + 64) * MIB);
       await mark(drive, copies);
       for (const at of copies) expect(await markAt(drive, at)).toBe(MARK);
       await expectOnlyExt4(lab, drive);
