@@ -217,8 +217,37 @@ test.each<[string, (port: Proxmox) => Promise<unknown>]>([
   ['runningVzdump', (port) => port.runningVzdump()],
   ['timezone', (port) => port.timezone()],
   ['resources', (port) => port.resources()],
+  ['enableStorage', (port) => port.enableStorage(BAK, false)],
+  ['backupJobs', (port) => port.backupJobs()],
+  ['enableBackupJob', (port) => port.enableBackupJob('nightly', false)],
 ])('%s without the right is refused, not empty', async (_name, call) => {
   await expect(call(weak)).rejects.toMatchObject({ effect: 'never', ...refused });
+});
+
+test('storages and backup jobs are switched off and on, with rights that the agent is not given on a real host', async () => {
+  const { world } = host.pve;
+  world.backupJobs.set('nightly', { schedule: '02:00', storage: BAK, all: 1 });
+  world.backupJobs.set('paused', { schedule: '03:00', dumpdir: '/mnt/usb', enabled: 0 });
+  expect(await proxmox.backupJobs()).toEqual([
+    { id: 'nightly', enabled: true, storage: BAK, dumpDir: '' },
+    { id: 'paused', enabled: false, storage: '', dumpDir: '/mnt/usb' },
+  ]);
+  await expect(proxmox.enableStorage(BAK, false)).rejects.toMatchObject({ effect: 'never', ...refused });
+  await expect(proxmox.enableBackupJob('nightly', false)).rejects.toMatchObject({ effect: 'never', ...refused });
+
+  const root = client(host.pve.addToken('root@pam', 'felhom', { privsep: false }));
+  const isDisabled = async () => (await proxmox.storageConfigs()).find(({ storage }) => storage === BAK)?.disabled;
+  const isEnabled = async () => (await proxmox.backupJobs()).find(({ id }) => id === 'nightly')?.enabled;
+  try {
+    for (const on of [false, false, true, true]) {
+      await root.enableStorage(BAK, on);
+      await root.enableBackupJob('nightly', on);
+      expect([await isDisabled(), await isEnabled()]).toEqual([!on, on]);
+    }
+  } finally {
+    await root.close();
+    world.backupJobs.clear();
+  }
 });
 
 test('a schedule needs no right', async () => expect(await weak.analyzeSchedule('hourly', now())).toHaveLength(100));
