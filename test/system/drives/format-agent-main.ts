@@ -7,7 +7,10 @@ import { systemdRuns } from '#agent/ports/systemd-mounts';
 const [, , stateDir = '', order = '', ...program] = process.argv;
 
 const formats = createDriveFormat({ clock: systemClock, stateDir, byScope: await systemdRuns(), program });
-const held = await formats.hold(JSON.parse(order) as Omit<FormatOrder, 'stateFile'>);
+const wanted = JSON.parse(order) as Omit<FormatOrder, 'stateFile'>;
+// The agent tries again, at once and for the same job, where somebody else looked at the drive.
+await (await formats.hold(wanted)).letGo();
+const held = await formats.hold(wanted);
 process.stdout.write(`held ${held.pid}\n`);
 await once(process.stdin, 'data');
 await held.go();
