@@ -54,7 +54,7 @@ describe('an agent that ends at any step of a grant', () => {
   });
 
   let main: string | undefined;
-  test.each(['locked', 'before the database', 'after the database', 'before the file', 'after go'] satisfies Step[])(
+  test.each(['before the database', 'after the database', 'before the file', 'after go'] satisfies Step[])(
     'kill -9 %s',
     async (step) => {
       main ??= await bundleSources('grant-main', { main: 'test/unit/agent/ops/grant-main.ts' });
