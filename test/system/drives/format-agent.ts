@@ -32,7 +32,7 @@ export interface Answer {
 }
 
 /** udev looks at a drive again whenever its partitions have changed, and when it was written. */
-const udevFor = (lab: Lab, drives: readonly LabDrive[]): (() => void) => {
+export const udevFor = (lab: Lab, drives: readonly LabDrive[]): (() => void) => {
   const seen = new Map<string, string>();
   let busy: Promise<void> = Promise.resolve();
   const look = async (): Promise<void> => {
