@@ -106,4 +106,15 @@ describe.skipIf(missing !== '')(`a formatted drive${skipped}`, () => {
       await expectOnlyExt4(lab, drive);
       for (const at of copies) expect([at, await markAt(drive, at)]).not.toEqual([at, MARK]);
     }));
+
+  test('nor at 256 GiB of a large drive', () =>
+    withLab(async (lab) => {
+      const drive = await lab.drive({ name: 'drive', mb: 300 * 1024 });
+      await withoutDiscard(drive);
+      await lab.partition(drive, 'label: gpt\nstart=40MiB\n');
+      const copies = [0, 1, 40].map((start) => start * MIB + 256 * 1024 * MIB);
+      await mark(drive, copies);
+      await expectOnlyExt4(lab, drive);
+      for (const at of copies) expect([at, await markAt(drive, at)]).not.toEqual([at, MARK]);
+    }));
 });
