@@ -36,7 +36,8 @@ export interface OpRow {
   prepared: string;
 }
 
-export const SELECT_OPS = 'SELECT * FROM pending_ops ORDER BY created_at, id';
+/** As they were made. */
+export const SELECT_OPS = 'SELECT * FROM pending_ops ORDER BY rowid';
 
 /** Not of the drive's record, which is another's when it was formatted. */
 const factsOf = ({ identity }: OpRow): Pick<Op, 'model' | 'serial' | 'sizeBytes'> => {

@@ -39,8 +39,6 @@ const NONCE_BYTES = 16;
 const EXPIRED = 'Nobody signed it in time.';
 const REPLACED = 'The same guest asked for something else on this drive, or the drive was changed.';
 
-const newestFirst = (a: KeptOp, b: KeptOp): number => b.createdAt - a.createdAt || b.id.localeCompare(a.id);
-
 export type Register = Awaited<ReturnType<typeof loadRegister>>;
 
 export const loadRegister = async ({ store, clock, boot, maxAgeMs }: RegisterPorts) => {
@@ -55,7 +53,8 @@ export const loadRegister = async ({ store, clock, boot, maxAgeMs }: RegisterPor
   const asNow = (op: KeptOp): KeptOp =>
     op.state === 'open' && isTooOld(op) ? { ...op, state: 'expired', reason: EXPIRED, closedAt: clock.now() } : op;
 
-  const all = (): KeptOp[] => [...ops.values()].map(asNow).sort(newestFirst);
+  /** Newest first, whatever the clock did. */
+  const all = (): KeptOp[] => [...ops.values()].map(asNow).reverse();
   const find = (id: string): KeptOp | null => {
     const op = ops.get(id);
     return op === undefined ? null : asNow(op);

@@ -128,10 +128,18 @@ export interface PrepareHost {
   check(): Promise<void>;
 }
 
-/** @param dieAt the effect, counted from 1, before which everything ends; `failAt` the one that fails */
+interface Fate {
+  /** The effect, counted from 1, before which everything ends. */
+  dieAt?: number;
+  /** The one that fails. */
+  failAt?: number;
+  /** What others do meanwhile. */
+  after?: (what: string) => void;
+}
+
 export const prepareHost = (
   state: HostState,
-  { dieAt = 0, failAt = 0 }: { dieAt?: number; failAt?: number } = {},
+  { dieAt = 0, failAt = 0, after = () => undefined }: Fate = {},
 ): PrepareHost => {
   const done: string[] = [];
   const problems = new Map<string, NewProblem>();
@@ -144,6 +152,7 @@ export const prepareHost = (
     if (effects === failAt) throw new Error('it failed');
     done.push(what);
     act();
+    after(what);
   };
 
   let evidence: Evidence | null = null;

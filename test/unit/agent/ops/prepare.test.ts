@@ -138,6 +138,19 @@ test.each([
   expect(one.done).toEqual([]);
 });
 
+test("somebody else's vzdump that began just before the storage was disabled is waited for by whoever asked", async () => {
+  const state = backupHost();
+  const one = prepareHost(state, {
+    after: (what) => {
+      if (what === 'disable usb-backup') state.foreign = [task([COMMAND('usb-backup')])];
+    },
+  });
+  const before = one.picture();
+  expect((await refused(prepared(one))).message).toContain(UPID);
+  expect(one.picture()).toEqual(before);
+  expect(state.own).toHaveLength(1);
+});
+
 test("somebody else's vzdump to another storage does not matter", async () => {
   expect(await prepared(prepareHost(backupHost({ foreign: [task([COMMAND('local')])] })))).toHaveLength(4);
 });
