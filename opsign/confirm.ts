@@ -89,7 +89,7 @@ export const summaryOf = ({ host }: Wish, drive: DriveFacts): string[] => {
 
 /** As typed by somebody who reads a label: letters of either case, and every character that ids cannot hold. */
 const sameWord = (typed: string, wanted: string): boolean =>
-  typed.trim() !== '' && [typed, typed.trim()].some((text) => durableWord(text).toUpperCase() === wanted.toUpperCase());
+  [typed, typed.trim()].some((text) => durableWord(text).toUpperCase() === wanted.toUpperCase());
 
 /** Asks until the answer fits. Rejects (`OpsignFailed`) after three tries. */
 export const confirm = async (terminal: Terminal, drive: DriveFacts): Promise<void> => {

@@ -145,6 +145,7 @@ describe.concurrent('signing', () => {
     );
     expect([status, read('grant')]).toEqual([1, '']);
     expect(screen).toContain('not answered');
+    expect(screen).not.toContain('Passphrase');
   });
 
   test.each<[string, [string, string][], string, number]>([
@@ -265,6 +266,11 @@ describe('what is not plain is refused, unsigned and unshown', () => {
     expect(stderr).toMatch(/^felhom-opsign: /);
     expect(`${stdout}${stderr}`).toMatch(/^[\n -~]*$/);
     expect(readIn(bench.directory)('none.key')).toBe('');
+  });
+
+  test('nothing but a wipe is signed', () => {
+    const { stderr } = alone(['-op', 'storage_wip\u0435', '-host', HOST, '-durable-id', ID]);
+    expect(stderr).toBe('felhom-opsign: Only -op storage_wipe can be signed, not "storage_wip\\u{435}".\n');
   });
 
   test.each([
