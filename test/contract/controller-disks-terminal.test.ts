@@ -91,7 +91,9 @@ test('Ctrl-C or Ctrl-D at the question, or no terminal whatever is on standard i
     }),
   );
   expect(given.map(({ status }) => status)).toEqual([3, 3, 3]);
-  expect(given.map(({ text }) => /Nothing was erased\.|Only a person at a terminal/.test(text))).toEqual([true, true, true]);
+  for (const { text } of given) expect(text).toContain('Nothing was erased.');
+  expect(given[2]?.text).toContain('Only a person at a terminal can confirm that.');
+  expect(given[2]?.text).not.toContain('Its model: ');
   expect(sent()).toHaveLength(3);
 });
 
@@ -139,9 +141,13 @@ test('a script brings the line, on standard input or in a file', async () => {
 const HOSTILE = 'x";reboot;`id`$(id)\'\u001b[2J\u202egnp\u2066\u0007';
 
 test('T26: what a drive calls itself is inert on the terminal, also in the question', async () => {
-  const one = emptyLooking({ model: HOSTILE, serial: HOSTILE, data_reason: HOSTILE });
+  const one = emptyLooking({ model: HOSTILE, serial: HOSTILE, data_reason: HOSTILE, not_assignable: HOSTILE });
   const answers = { [FORMAT]: [needsConfirmation(one)] };
-  const { onTerminal } = await scene({ disks: [one], answers });
+  const { onTerminal, piped } = await scene({ disks: [one], answers });
+  const assigned = piped('', 'assign', 'sdc', '--name', 'x');
+  expect(await assigned.ended).toBe(1);
+  expect(assigned.screen()).toContain('\\u001b[2J\\u202egnp');
+  expect(assigned.screen().replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   const run = onTerminal('format', 'sdc', '--fstype', 'ext4');
   await run.shows('Its model: ');
   const shown = run.screen().slice(0, run.screen().indexOf('Its model: '));
