@@ -137,10 +137,7 @@ interface Fate {
   after?: (what: string) => void;
 }
 
-export const prepareHost = (
-  state: HostState,
-  { dieAt = 0, failAt = 0, after = () => undefined }: Fate = {},
-): PrepareHost => {
+export const prepareHost = (state: HostState, { dieAt = 0, failAt = 0, after = () => undefined }: Fate = {}): PrepareHost => {
   const done: string[] = [];
   const problems = new Map<string, NewProblem>();
   const audits: string[] = [];
