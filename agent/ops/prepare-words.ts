@@ -99,23 +99,24 @@ export const neverTaken = ({ name, role, reasons }: Drive, others: readonly stri
 export const inTheWay = (sentences: readonly string[]): FelhomError =>
   new FelhomError('drive-in-use', `Nothing was changed. This has to be done first:${listed(sentences)}`);
 
-/** @param left what could not be put back */
-export const stillUsed = (who: readonly string[], left: readonly Prepared[], id: string, cause?: unknown): FelhomError =>
+/** How it stands after a failure: what could not be put back, and whose backups were ended. */
+export const standing = ({ left, ended, id }: { left: readonly Prepared[]; ended: readonly number[]; id: string }): string =>
+  [
+    left.length === 0
+      ? 'Everything is as it was before.'
+      : `It was to be put back as it was, but that failed too: ${left.map(sentenceOf).join(' ')} Try: felhom-agent ops prepare ${id} --undo`,
+    ...ended.map((vmid) => `But a backup of guest ${vmid} was ended for it. Make it again: felhom-agent backup run ${vmid}`),
+  ].join('\n');
+
+export const stillUsed = (who: readonly string[], now: string, cause?: unknown): FelhomError =>
   new FelhomError(
     'drive-in-use',
-    `The drive is still used, so ${after(left, id)} Whoever uses it:` +
-      listed(who.length === 0 ? ['somebody who could not be found out'] : who),
+    `The drive is still used. ${now}\nWhoever uses it:${listed(who.length === 0 ? ['somebody who could not be found out'] : who)}`,
     cause,
   );
 
-/** How it stands after a failure. */
-const after = (left: readonly Prepared[], id: string): string =>
-  left.length === 0
-    ? 'everything is as it was before.'
-    : `it was to be put back as it was, but that failed too: ${left.map(sentenceOf).join(' ')} Try: felhom-agent ops prepare ${id} --undo`;
-
-export const failedAndUndone = (error: FelhomError, left: readonly Prepared[], id: string): FelhomError =>
-  new FelhomError(error.code, `${error.message}\nNothing else was changed: ${after(left, id)}`, error.cause ?? error);
+export const failedAndUndone = (error: FelhomError, now: string): FelhomError =>
+  new FelhomError(error.code, `${error.message}\n${now}`, error.cause ?? error);
 
 export const notPutBack = (left: readonly Prepared[], why: string, cause: unknown): FelhomError =>
   new FelhomError(

@@ -34,6 +34,7 @@ import {
   notTold,
   obstacleSentences,
   sentenceOf,
+  standing,
   stillUsed,
 } from './prepare-words.ts';
 import type { RunningBackups } from './running-backups.ts';
@@ -191,6 +192,7 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
   /** Written down, then done. What was already so is not ours to put back. */
   const createSteps = (op: Op) => {
     let done: readonly Prepared[] = op.prepared;
+    const ended: number[] = [];
     const write = async (next: readonly Prepared[]): Promise<void> => {
       await ops.setPrepared(op.id, next);
       done = next;
@@ -202,6 +204,9 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
         await act();
       },
       isUndone: (one: Prepared) => write(done.filter((other) => other !== one)),
+      /** Guests whose backups were ended, which nothing brings back. */
+      ended: (): readonly number[] => ended,
+      backupEnded: (vmid: number): void => void ended.push(vmid),
     };
   };
   type Steps = ReturnType<typeof createSteps>;
@@ -229,7 +234,7 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
     // One may have begun just before.
     const others = await foreign(lying);
     if (others.length > 0) throw new Busy(others);
-    await running.endOwn(idsOf(lying));
+    await running.endOwn(idsOf(lying), steps.backupEnded);
     const units = evidence.host.known ? evidence.host.value.units : [];
     for (const mount of lying.mounts.toReversed()) {
       const one = unmountedOf(viewOf(drive, lying, units), mount);
@@ -308,11 +313,12 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
     if (!isThere) throw erased(op.prepared);
   };
 
-  const explained = (error: unknown, left: readonly Prepared[], { id }: Op): FelhomError => {
-    if (error instanceof Busy) return stillUsed(error.who, left, id, error.cause);
+  const explained = (error: unknown, steps: Steps, { id }: Op): FelhomError => {
+    const now = standing({ left: steps.done(), ended: steps.ended(), id });
+    if (error instanceof Busy) return stillUsed(error.who, now, error.cause);
     const known = forGuest(error);
-    if (known instanceof FelhomError) return failedAndUndone(known, left, id);
-    return failedAndUndone(new FelhomError('internal', 'The drive could not be taken out of use.', error), left, id);
+    if (known instanceof FelhomError) return failedAndUndone(known, now);
+    return failedAndUndone(new FelhomError('internal', 'The drive could not be taken out of use.', error), now);
   };
 
   const newest = (op: Op): Op => ops.list().find(({ id }) => id === op.id) ?? op;
@@ -328,7 +334,7 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
     } catch (error) {
       journal('warning', 'A drive could not be taken out of use.', { op: op.id, cause: String(error) });
       await putBack(op, steps);
-      throw explained(error, steps.done(), op);
+      throw explained(error, steps, op);
     } finally {
       current.changed();
       ports.changed();

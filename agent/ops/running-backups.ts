@@ -47,8 +47,8 @@ export const createRunningBackups = ({ backups, proxmox, clock }: RunningBackups
       return found;
     },
 
-    /** Ends our own; resolves when none writes any more. */
-    endOwn: async (storages: readonly string[]): Promise<void> => {
+    /** Ends our own; resolves when none writes any more. @param onEnd is told the guest of each, which nothing brings back */
+    endOwn: async (storages: readonly string[], onEnd: (vmid: number) => void): Promise<void> => {
       const told = new Set<string>();
       for (let waited = 0; own(storages).length > 0; waited += LOOK_MS) {
         if (waited >= END_MS)
@@ -56,6 +56,7 @@ export const createRunningBackups = ({ backups, proxmox, clock }: RunningBackups
         for (const { vmid, jobId } of own(storages).filter((job) => !told.has(job.jobId))) {
           told.add(jobId);
           await backups.cancel(vmid, 'cancelled');
+          onEnd(vmid);
         }
         await sleep(clock, LOOK_MS);
       }

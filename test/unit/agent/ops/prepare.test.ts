@@ -96,7 +96,7 @@ test('a step that fails undoes those before it', async () => {
     const one = prepareHost(backupHost({ own: [] }), { failAt });
     const before = one.picture();
     const { message } = await refused(prepared(one));
-    expect(message).toContain('everything is as it was before');
+    expect(message).toContain('Everything is as it was before.');
     expect(one.picture()).toEqual(before);
     expect(one.state.op.prepared).toEqual([]);
   }
@@ -108,6 +108,7 @@ test('whoever keeps it busy is named, and everything is as it was', async () => 
   const { code, message } = await refused(prepared(one));
   expect(code).toBe('drive-in-use');
   expect(message).toContain('Process 4711 (bash) uses /mnt/usb, which is on it.');
+  expect(message).toMatch(/^But a backup of guest 101 was ended for it\..*felhom-agent backup run 101$/m);
   expect(one.picture()).toEqual(before);
   expect(one.state.op.prepared).toEqual([]);
 });
