@@ -52,7 +52,7 @@ export const controllerAt = (main: string, config: string) => {
     onTerminal: (...words: string[]): Running => {
       const command = `stty cols 80 rows 24; exec ${quoted([process.execPath, ...args(words)])}`;
       const env = { ...process.env, SHELL: '/bin/sh', TERM: 'xterm' };
-      return follow(spawn('script', ['-q', '-e', '-c', command, '/dev/null'], { env }));
+      return follow(spawn('/usr/bin/script', ['-q', '-e', '-c', command, '/dev/null'], { env }));
     },
     /** With all of its input there at once. */
     piped: (input: string, ...words: string[]): Running => {
