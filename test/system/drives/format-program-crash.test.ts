@@ -21,6 +21,11 @@ const skipped = missing === '' ? '' : ` (skipped: ${missing})`;
 const standIn = await bundleSources('format-agent', { main: 'test/system/drives/format-agent-main.ts' });
 
 const PHASES = ['wiping', 'partitioning', 'making', 'checking'] as const satisfies readonly Phase[];
+const isSoak = process.env.FELHOM_SOAK === '1';
+/** Each costs a second: on a usual run before the first byte of a drive, and with half of it made. */
+const SOME_PHASES = isSoak ? PHASES : (['wiping', 'making'] as const);
+/** Of a drive: no more than it takes. */
+const MB = 24;
 
 /** What stands for the agent, in a process of its own; it holds the drive. */
 const agentIn = async (lab: Lab, order: Order, { program }: Stops) => {
@@ -49,7 +54,7 @@ const isFree = async (device: string): Promise<boolean> => (await outcome('flock
 describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
   test('the agent killed while the drive is held: nothing is written, and the drive is free', () =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       await lab.mkfs(drive.device, 'ext4');
       const before = await digestOf(drive.device);
       const order = orderFor(drive);
@@ -63,9 +68,9 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
       expect(await driveCheck().exclusive(drive.device)).toBe('free');
     }));
 
-  test.each(PHASES)('the agent killed while it is %s, and every signal that can be heeded: it goes on to the end', (phase) =>
+  test.each(SOME_PHASES)('the agent killed while it is %s, and every signal that can be heeded: it goes on to the end', (phase) =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       const order = orderFor(drive);
       const stops = stopsIn(lab);
       stops.stopAt(phase);
@@ -85,9 +90,9 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
     }),
   );
 
-  test.each(PHASES)('itself killed while it is %s: it is told where it was, and the drive can be formatted again', (phase) =>
+  test.each(SOME_PHASES)('itself killed while it is %s: it is told where it was, and the drive can be formatted again', (phase) =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       const order = orderFor(drive);
       const stops = stopsIn(lab);
       stops.stopAt(phase);
@@ -104,7 +109,7 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
 
   test('itself killed while it holds the drive: it cannot begin, and says so', () =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       const before = await digestOf(drive.device);
       const formats = formatsIn(lab);
       const order = orderFor(drive);
@@ -117,7 +122,7 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
 
   test('that it has begun cannot be written down: it does not begin', () =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       await lab.mkfs(drive.device, 'ext4');
       const before = await digestOf(drive.device);
       const formats = formatsIn(lab);
@@ -133,7 +138,7 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
 
   test('what comes later cannot be written down for a while: it goes on, and says how it ended when it can', () =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       const stops = stopsIn(lab);
       stops.stopAt('wiping');
       stops.stopAt('checking');
@@ -154,7 +159,7 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
 
   test.each(PHASES)('it is not the same drive any more when it comes to %s: it goes no further', (phase) =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       await lab.mkfs(drive.device, 'ext4');
       const order = orderFor(drive);
       const stops = stopsIn(lab);
@@ -166,11 +171,11 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
       await run('blockdev', '--flushbufs', drive.device);
       const before = await digestOf(drive.device);
       // As long as it is open no other can have its name; but it can have another size.
-      await truncate(drive.file, 96 * 1024 ** 2);
+      await truncate(drive.file, 2 * MB * 1024 ** 2);
       await run('losetup', '--set-capacity', drive.device);
       stops.goOn(phase);
       expect((await ended(formats, order.jobId)).outcome).toMatchObject({ ok: false, code: 'changed' });
-      await truncate(drive.file, 64 * 1024 ** 2);
+      await truncate(drive.file, MB * 1024 ** 2);
       await run('losetup', '--set-capacity', drive.device);
       expect(await digestOf(drive.device)).toBe(before);
     }),
@@ -183,7 +188,7 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
     ['the end of its first sector', 'p1', "printf '\\125\\252' | dd bs=1 seek=510"],
   ])('somebody writes to %s meanwhile, who does not ask: it is not said to be well', (_what, part, command) =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       const order = orderFor(drive);
       const stops = stopsIn(lab);
       stops.stopAt('checking');
@@ -199,9 +204,9 @@ describe.skipIf(missing !== '')(`a format that is disturbed${skipped}`, () => {
 
   test('the drive is pulled in between: what is plugged in under its name is not touched', () =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       const order = orderFor(drive);
-      const other = await lab.drive({ name: 'other' });
+      const other = await lab.drive({ name: 'other', mb: MB });
       await lab.mkfs(other.device, 'ext4');
       const before = await digestOf(other.file);
       const stops = stopsIn(lab);
@@ -289,9 +294,9 @@ describe.skipIf(withoutHangs !== '')(`a drive that fails while it is formatted${
   );
 
   // Waits for the whole of the 10 s that a lock is waited for.
-  test.runIf(process.env.FELHOM_SOAK === '1')('somebody has its lock for good: that is said', () =>
+  test.runIf(isSoak)('somebody has its lock for good: that is said', () =>
     withLab(async (lab) => {
-      const drive = await lab.drive({ name: 'drive' });
+      const drive = await lab.drive({ name: 'drive', mb: MB });
       const held = await formatsIn(lab).hold(orderFor(drive));
       await expect(formatsIn(lab).hold(orderFor(drive))).rejects.toMatchObject({ code: 'locked' });
       await held.letGo();
