@@ -50,6 +50,12 @@ interface Carried extends Signed {
   carrier: Carrier;
 }
 
+/** Between two lines in the journal about the same guest. */
+const REPORT_MS = 60_000;
+
+const causeOf = (error: unknown): string | undefined =>
+  error instanceof Error && error.cause !== undefined ? String(error.cause) : undefined;
+
 const usedRow = ({ claims: { jti, iat, exp, sub }, kid, op }: Carried, now: number): Statement => ({
   sql: 'INSERT INTO used_grants (jti, op_id, kid, sub, issued_at, expires_at, used_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
   values: [jti, op.id, kid, sub, iat * 1000, exp * 1000, now],
@@ -195,6 +201,16 @@ export const createAccept = (ports: AcceptPorts) => {
   const mayKnow = (carrier: Carrier): KeptOp[] =>
     register.all().filter(({ vmid }) => carrier === 'root' || carrier === `guest ${vmid}`);
 
+  const reportedAt = new Map<Carrier, number>();
+  /** Whoever tries again and again does not fill the journal. */
+  const report = (carrier: Carrier, op: string | undefined, error: unknown): void => {
+    const now = clock.monotonic();
+    if (carrier !== 'root' && now - (reportedAt.get(carrier) ?? Number.NEGATIVE_INFINITY) < REPORT_MS) return;
+    reportedAt.set(carrier, now);
+    const why = error instanceof Error ? error.message : String(error);
+    journal('warning', 'A signature was not accepted.', { carrier, op, why, cause: causeOf(error) });
+  };
+
   const accept = async (text: string, carrier: Carrier, opId: string | undefined): Promise<FormatJob> => {
     const isRoot = carrier === 'root';
     await requireTrust(isRoot);
@@ -210,8 +226,7 @@ export const createAccept = (ports: AcceptPorts) => {
       try {
         return await accept(text, carrier, opId);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        journal('warning', 'A signature was not accepted.', { carrier, op: opId, why });
+        report(carrier, opId, error);
         throw error;
       }
     });

@@ -94,7 +94,7 @@ export const createOps = (ports: OpsPorts) => {
       key,
       () => accept(text, carrier, opId),
       () => stillAtWork('The drive takes long to answer.'),
-      () => false,
+      () => true,
     );
     return formatting().wait(job.jobId, Math.max(0, ANSWER_MS - (clock.monotonic() - startedAt)));
   };

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { StoreError } from '#agent/ports/store';
 import type { GrantClaims } from '#shared/grant';
 import { because, madeFilesystem } from '../disks/made.ts';
@@ -84,7 +84,9 @@ describe('a signature that fits', () => {
     const { text } = await signedOp(host);
     expect(await inTime(host, heard(host.carry(text)))).toMatch(/^drive-not-answering: .*It goes on: ask again/);
     go();
+    await vi.waitUntil(() => host.now.jobs.all()[0]?.state === 'done');
     expect(await inTime(host, heard(host.carry(text)))).toMatch(/^job fmt-/);
+    expect(await heard(host.carry(text))).toMatch(/^grant-refused: This signature was used already/);
     expect(host.state.erased).toHaveLength(1);
   });
 });
@@ -320,6 +322,14 @@ describe('a signature is refused, with nothing erased and nothing used up, for',
     expect(await heard(host.carry(await host.signed(second)))).toMatch(/^grant-refused: The drive is not as it was/);
     expect(host.state.erased).toHaveLength(1);
   });
+});
+
+test('a guest that tries again and again fills neither the journal nor the database', async () => {
+  const host = await start();
+  const { op } = await signedOp(host);
+  for (let turn = 0; turn < 30; turn += 1) await heard(host.carry('x', 'guest 101', op.id));
+  expect(host.said.filter((line) => line.startsWith('A signature was not accepted'))).toHaveLength(1);
+  expect(await host.audit()).toEqual(['op-opened']);
 });
 
 test('what a guest is told names neither obstacles nor holders of the host', async () => {
