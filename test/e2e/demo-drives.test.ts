@@ -217,7 +217,12 @@ describe.skipIf(labMissing !== '')(
             'A BACKUP DRIVE is erased',
             'no signature overrides that',
           ],
-          ...['The Proxmox storage "usb-backup" is disabled.', 'usb-backup is unmounted.', `${backup} is formatted`],
+          ...[
+            'The Proxmox storage "usb-backup" is disabled.',
+            'usb-backup is unmounted.',
+            `${backup} is in use again as it was before.`,
+            `${backup} is formatted`,
+          ],
           ...['This signature was used already', 'The Proxmox storage "usb-backup" is out of use'],
         ];
         expect(
