@@ -136,6 +136,8 @@ const TABLE: [what: string, fault: GrantFault, make: () => string][] = [
   ['a newline at the payload', 'claims', () => signed(header(), `${payload()}\n`)],
   ['escaped letters', 'claims', () => signed(header(), payload().replace('bela', '\\u0062ela'))],
   ['a byte order mark', 'header', () => signed(`\ufeff${header()}`, payload())],
+  ['its last character left behind', 'not-a-grant', () => signed(header(), payload()).slice(0, -1)],
+  ['its last two characters left behind', 'not-a-grant', () => signed(header(), payload()).slice(0, -2)],
   ['padding', 'not-a-grant', () => `${signed(header(), payload())}==`],
   ['base64 instead of base64url', 'not-a-grant', () => signed(header(), payload()).replace('.', '+.')],
   ['a newline at the end', 'not-a-grant', () => `${signed(header(), payload())}\n`],

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { KeysError, keyIdOf, keyLine, readKeys } from '#shared/operator-keys';
 
@@ -40,6 +40,7 @@ describe('the list of keys', () => {
 
   test.each([
     ['another state', `ACTIVE ${X} karl`],
+    ['a placeholder in the place of a key', `active ${'A'.repeat(43)} karl`],
     ['no state', `${X} karl`],
     ['a comment behind it', `active ${X} karl # retired`],
     ['no name', `active ${X}`],
@@ -57,4 +58,37 @@ describe('the list of keys', () => {
     await expect(reading).rejects.toThrow(/^Line 3 /);
     await expect(reading).rejects.not.toThrow(/karl/);
   });
+});
+
+/** Points of small order, and the same with the sign of x. libsodium, ge25519_has_small_order. */
+const WEAK = [
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0000000000000000000000000000000000000000000000000000000000000080',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
+].map((hex) => Buffer.from(hex, 'hex'));
+
+/** R as one of them and S as 0: of a message in a few, somebody without any private key has signed it. */
+const isForged = (key: Buffer): boolean => {
+  const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: key.toString('base64url') }, format: 'jwk' });
+  return Array.from({ length: 64 }, (_one, number) => Buffer.from(`message ${number}`)).some((message) =>
+    WEAK.some((r) => verify(null, message, publicKey, Buffer.concat([r, Buffer.alloc(32)]))),
+  );
+};
+
+test.each(WEAK.map((key) => [key.toString('hex'), key] as const))(
+  'the key %s, with which anybody can sign, is refused',
+  async (_hex, key) => {
+    expect(isForged(key)).toBe(true);
+    await expect(readKeys(`active ${key.toString('base64url')} karl`)).rejects.toThrow(/^Line 1 /);
+  },
+);
+
+test('no such thing can be done with a key that was made', () => {
+  expect(isForged(Buffer.from(X, 'base64url'))).toBe(false);
 });
