@@ -242,3 +242,61 @@ test('a stick that was seen once is forgotten after more than a year; whoever ma
   await reopen();
   expect(records.drives().map(({ name }) => name)).toEqual(['backup', 'owned', 'assigned']);
 });
+
+describe('after a format', () => {
+  const OWNER = { vmid: 101, instance: 'net:a', since: 5 };
+  const HARD = 'serial:Drive/S1/500000000000';
+  const backup = madeDrive({
+    identity: { keys: [HARD, 'table:t', 'fs:old'] },
+    role: 'backup',
+    reasons: [because('backup', 'Archives.', true)],
+  });
+
+  test('the drive begins anew as its owner’s, and what was on it stays what it was, for copies of it', async () => {
+    await see(backup);
+    await records.saveSmart(1, '{"hours":7}');
+    const { keys } = only();
+    // Seen while it was being formatted.
+    await see(again({ ...backup, identity: { ...backup.identity, keys: [HARD, 'table:new'] } }));
+    await records.reborn(1, { owner: OWNER, keysBefore: keys, keysNow: ['fs:new', 'taken:new'] }, [
+      { sql: "INSERT INTO audit (at, who, what, details) VALUES (1, 'agent', 'along', '')" },
+    ]);
+    const check = (): void => {
+      const [former, drive] = records.drives();
+      expect(former).toMatchObject({ id: 1, name: 'before-1', serial: '', role: { role: 'backup' }, owner: null });
+      expect([...(former?.keys ?? [])].sort()).toEqual(['fs:old', 'table:t']);
+      expect(drive).toMatchObject({ id: 2, name: 'sdb', serial: 'S1', role: null, owner: OWNER });
+      expect([...(drive?.keys ?? [])].sort()).toEqual(['fs:new', HARD, 'table:new', 'taken:new'].sort());
+      expect([...records.smart()]).toEqual([[2, '{"hours":7}']]);
+    };
+    check();
+    await reopen();
+    check();
+    expect(await store.all("SELECT 1 FROM audit WHERE what IN ('along', 'drive-formatted')")).toHaveLength(2);
+  });
+
+  test('of a drive on which nothing was, there is nothing to keep', async () => {
+    await see(madeDrive({ identity: { keys: [HARD] } }));
+    await records.reborn(1, { owner: OWNER, keysBefore: [HARD], keysNow: ['fs:new'] }, []);
+    expect(only()).toMatchObject({ id: 1, keys: [HARD, 'fs:new'], owner: OWNER, role: null });
+    await reopen();
+    expect(only()).toMatchObject({ id: 1, owner: OWNER });
+  });
+
+  test('what cannot be written has not happened', async () => {
+    await see(backup);
+    const failing = [{ sql: 'INSERT INTO nowhere VALUES (1)' }];
+    await expect(records.reborn(1, { owner: OWNER, keysBefore: only().keys, keysNow: [] }, failing)).rejects.toThrow();
+    await expect(records.remember(1, { role: 'system', why: 'x' }, failing)).rejects.toThrow();
+    expect(only()).toMatchObject({ id: 1, role: { role: 'backup' }, owner: null });
+  });
+
+  test('a role is given to what had none, and to nothing else', async () => {
+    await see(madeDrive({ identity: { keys: [HARD] } }));
+    await records.remember(1, { role: 'system', why: 'It was.' }, []);
+    await records.remember(1, { role: 'backup', why: 'Later.' }, []);
+    await records.remember(1, null, []);
+    await reopen();
+    expect(only().role).toMatchObject({ role: 'system', why: 'It was.' });
+  });
+});
