@@ -1,10 +1,10 @@
 /** A disk that is full when a signature is to be recorded: a real one, of two megabytes. */
-import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type GrantHost, grantHost, heard } from '../unit/agent/ops/grant-world.ts';
+import { run } from './drives/lab.ts';
 
 const missing = process.getuid?.() === 0 ? '' : 'mounting needs root';
 
@@ -33,12 +33,12 @@ const withSmallDisk = async (part: 'state' | 'etc', use: (host: GrantHost, disk:
   const dir = mkdtempSync(join(tmpdir(), 'felhom-full-'));
   const disk = join(dir, part);
   mkdirSync(disk);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
+  await run('mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk);
   try {
     const host = await grantHost({}, dir);
     await use(host, disk).finally(host.close);
   } finally {
-    execFileSync('umount', [disk]);
+    await run('umount', disk);
     rmSync(dir, { recursive: true });
   }
 };

@@ -53,6 +53,7 @@ test('everything but `listen` has a default', () => {
       udevDir: '/run/udev',
       loopDrives: [],
     },
+    opsign: { authorizedKeys: '/etc/felhom/opsign.keys', maxAgeMs: 24 * HOUR_MS },
     limits: { requestsPerSecond: 20, streams: 4 },
   });
 });
@@ -92,6 +93,7 @@ disks:
   guests: [101, 102]
   udev_dir: /a/udev/
   loop_drives: [/a/b.img]
+opsign: {authorized_keys: /k/keys, max_age: 30d}
 limits: {requests_per_second: 100000, streams: 1}
 `);
   expect(config).toMatchObject({
@@ -134,6 +136,7 @@ limits: {requests_per_second: 100000, streams: 1}
       udevDir: '/a/udev',
       loopDrives: ['/a/b.img'],
     },
+    opsign: { authorizedKeys: '/k/keys', maxAgeMs: 30 * 24 * HOUR_MS },
     limits: { requestsPerSecond: 100_000, streams: 1 },
   });
 });
@@ -168,7 +171,8 @@ test.each<[string, string, RegExp]>([
   ['a drive by its name', `${LISTEN}disks: {protect: [sdb]}`, /^disks\.protect\[0\] must be "serial:" or "wwn:"/],
   ['a drive without its serial', `${LISTEN}disks: {protect: ["serial:"]}`, /^disks\.protect\[0\] must be/],
   ['a guest of drives by name', `${LISTEN}disks: {guests: [web]}`, /^disks\.guests\[0\] must be a whole number/],
-  ['opsign', `${LISTEN}opsign: {max_age: 24h}`, /^opsign there is no such key/],
+  ['a short wait for signatures', `${LISTEN}opsign: {max_age: 1m}`, /^opsign\.max_age /],
+  ['keys at a relative path', `${LISTEN}opsign: {authorized_keys: keys}`, /^opsign\.authorized_keys must be an absolute path/],
   ['metrics', `${LISTEN}metrics: {}`, /^metrics there is no such key/],
   ['a section that is a text', `${LISTEN}backup: daily`, /^backup must be a mapping/],
   ['http', `${LISTEN}proxmox: {endpoint: "http://127.0.0.1:8006"}`, /^proxmox\.endpoint must be https/],
