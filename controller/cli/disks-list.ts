@@ -22,13 +22,14 @@ interface Options extends ConfigOption {
 const list = async ({ config, json }: Options, io: Io): Promise<void> => {
   const { listDisks, isCertain, renderDisks, inertJsonLines } = await load();
   let columns = 0;
-  const listing = await withFlow(config, io, ({ agent, talk, signal }: FlowPorts): Promise<Disks> => {
+  const ask = ({ agent, talk, signal }: FlowPorts): Promise<Disks> => {
     columns = talk.columns;
     return agent.call(listDisks, { signal });
-  });
+  };
+  const listing = await withFlow(config, io, ask, json);
   if (listing === null) return io.exit(EXIT.error);
   const exit_status = isCertain(listing) ? EXIT.well : EXIT.attention;
-  io.out(json ? `${inertJsonLines({ ...listing, exit_status })}\n` : renderDisks(listing, columns));
+  io.out(json ? `${inertJsonLines({ ...listing, error: null, exit_status })}\n` : renderDisks(listing, columns));
   io.exit(exit_status);
 };
 

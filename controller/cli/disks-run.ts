@@ -26,15 +26,23 @@ const load = async () => {
   return { loadConfig, talkOf, withDrives, AgentError, nextWithoutAnswer };
 };
 
-/** Runs a flow, and shows what kept it from being begun. Null: it was that. */
-export const withFlow = async <T>(file: string, io: Io, flow: (ports: FlowPorts) => Promise<T>): Promise<T | null> => {
+/** Runs a flow, and shows what kept it from being begun. Null: it was that. @param json also as a document on stdout */
+export const withFlow = async <T>(
+  file: string,
+  io: Io,
+  flow: (ports: FlowPorts) => Promise<T>,
+  json = false,
+): Promise<T | null> => {
   const { loadConfig, talkOf, withDrives, AgentError, nextWithoutAnswer } = await load();
   const config = await loadConfig(file);
   try {
     return await withDrives(config, talkOf(io), flow);
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    io.err(`felhom-controller: ${error.message} (${error.code})\nTry: ${nextWithoutAnswer(error.code)}.\n`);
+    const { code, message: sentence } = error;
+    const next = nextWithoutAnswer(code);
+    if (json) io.out(`${JSON.stringify({ error: { code, sentence, next }, exit_status: EXIT.error }, null, 2)}\n`);
+    io.err(`felhom-controller: ${sentence} (${code})\nTry: ${next}.\n`);
     return null;
   }
 };

@@ -195,4 +195,10 @@ test('an agent that is not there: the cause and what to try', async () => {
   const run = piped('', 'list');
   expect(await run.ended).toBe(1);
   expect(run.screen()).toMatch(/^felhom-controller: .*\(bootstrap-invalid\)\nTry: .*\.\n$/);
+  const json = piped('', 'list', '--json');
+  expect(await json.ended).toBe(1);
+  expect(JSON.parse(json.screen().replace(/felhom-controller: [\s\S]*/, ''))).toMatchObject({
+    error: { code: 'bootstrap-invalid' },
+    exit_status: 1,
+  });
 });

@@ -1,5 +1,5 @@
 /** The customer's flows for drives over real TLS: what is sent, what is never sent, and what is never taken for success. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createAssign } from '#controller/disks/assign';
 import { createEject } from '#controller/disks/eject';
 import { createFormat } from '#controller/disks/format';
@@ -19,7 +19,7 @@ import {
   waitingOp,
 } from '../unit/controller/disks/samples.ts';
 import { cleanUp } from './controller-agent.ts';
-import { cut, type Played, play, refuses, type Script, type Scripted, says } from './drive-script.ts';
+import { cut, type Played, play, refuses, type Script, type Scripted, says, silent } from './drive-script.ts';
 
 afterEach(cleanUp);
 
@@ -156,7 +156,9 @@ describe('format', () => {
     const answers = { [FORMAT]: [formatted, needsConfirmation(), formatted], job: finishedAgo(ago) };
     const { outcome, played } = await format(answers, [...TYPED], {}, [one]);
     expect([outcome, confirmations(played).length]).toEqual(['done', 1]);
-    expect(played.told[0]).toMatch(/was formatted before \((1 hour|60 minutes|5 seconds|just now).*nothing was erased now/);
+    expect(played.told[0]).toMatch(
+      /was formatted before \((\d+ (hour|minutes|seconds) ago|just now)\), and nothing was erased now/,
+    );
     expect(played.sent[2]).toEqual([FORMAT, { device: 'sdc', fstype: 'ext4', durable_id: 'anew' }]);
   });
 
@@ -181,10 +183,21 @@ describe('format', () => {
   test('Ctrl-C while it goes on leaves it going on, and says how to look', async () => {
     const played = await play({ disks: [drive], answers: { [FORMAT]: [underWay], job: [says(formatJob())] } });
     const ended = createFormat(played.ports)(WISH);
-    setTimeout(played.interrupt, 100);
+    await vi.waitFor(() => expect(played.told.join()).toContain('Under way'), 20_000);
+    played.interrupt();
     expect(await ended).toBe('not-known');
     expect(played.told.at(-1)).toMatch(/goes on by itself/);
     expect(played.out).toEqual(['felhom-controller disks job fmt-1']);
+  });
+
+  test('Ctrl-C while the agent has not answered yet: it cannot be known whether it begins', async () => {
+    const played = await play({ disks: [drive], answers: { [FORMAT]: [needsConfirmation(), silent] } }, [...TYPED]);
+    const ended = createFormat(played.ports)(WISH);
+    await vi.waitFor(() => expect(played.sent).toHaveLength(2), 20_000);
+    played.interrupt();
+    expect(await ended).toBe('not-known');
+    expect(played.told.at(-1)).toMatch(/cannot be known from here/);
+    expect(all(played)).not.toMatch(/^Nothing was erased/m);
   });
 
   test('an agent that is restarted while the job goes on is asked until it is back', async () => {

@@ -16,10 +16,13 @@ export interface Scripted {
   text: string;
   /** The connection ends without an answer. */
   cut?: true;
+  /** There is never an answer. */
+  silent?: true;
 }
 
 export const says = (data: unknown, status = 200): Scripted => ({ status, text: envelope(data) });
 export const cut: Scripted = { status: 0, text: '', cut: true };
+export const silent: Scripted = { status: 0, text: '', silent: true };
 
 const ENDPOINTS = {
   'GET /disks': listDisks,
@@ -52,7 +55,8 @@ export interface Script {
   answers: Partial<Record<Line | 'job' | 'grant', Scripted[]>>;
 }
 
-const send = (response: ServerResponse, { status, text, cut: isCut }: Scripted): void => {
+const send = (response: ServerResponse, { status, text, cut: isCut, silent: isSilent }: Scripted): void => {
+  if (isSilent) return;
   if (isCut) return void response.socket?.destroy();
   response.writeHead(status, { 'content-type': 'application/json' }).end(text);
 };
