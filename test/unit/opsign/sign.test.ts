@@ -43,6 +43,20 @@ describe('a signature', () => {
     await expect(readGrant(text, (kid) => keys.get(kid) ?? null)).resolves.toEqual({ claims, kid: key.kid, name: 'karl' });
   });
 
+  test('with any character changed, lost or added is no signature', async () => {
+    const { text } = await signGrant(key, WISH, NOW);
+    const keys = await readKeys(publicLine);
+    const reasons = new Set<unknown>();
+    for (let at = 0; at < text.length; at++)
+      for (const put of ['', '.', text[at] === 'A' ? 'B' : 'A', `${text[at]}=`]) {
+        const line = text.slice(0, at) + put + text.slice(at + 1);
+        if (line === text) continue;
+        const outcome: unknown = await readGrant(line, (kid) => keys.get(kid) ?? null).catch((error: unknown) => error);
+        reasons.add(outcome instanceof GrantError ? outcome.reason : outcome);
+      }
+    expect([...reasons].sort()).toEqual(['header', 'key-unknown', 'not-a-grant', 'signature']);
+  });
+
   test('is another one each time', async () => {
     const [one, other] = await Promise.all([signGrant(key, WISH, NOW), signGrant(key, WISH, NOW)]);
     expect(one.claims.jti).not.toBe(other.claims.jti);
