@@ -45,9 +45,15 @@ const recorded = (file: StateFile, phase: Phase): void => {
   }
 };
 
-const ended = (failure: Failed): FormatState['outcome'] => ({ ok: false, code: failure.code, why: failure.message });
+const failureOf = (error: unknown): FormatState['outcome'] & { ok: false } => {
+  const { code, message } = failedBy(error);
+  return { ok: false, code, why: message };
+};
 
-/** Never rejects. @param before called before each step, after it has been written down; only tests have something to do there */
+/**
+ * Rejects only where its end could not be written down.
+ * @param before called before each step, after it has been written down; only tests have something to do there
+ */
 export const run = async (order: FormatOrder, before: Course['step'] = async () => {}): Promise<void> => {
   // Nobody may be listening.
   process.stdout.on('error', ignore);
@@ -61,15 +67,11 @@ export const run = async (order: FormatOrder, before: Course['step'] = async () 
     }
     await before(phase);
   };
-  try {
-    const made = await format(order, { step, mayBegin: waitForGo });
-    if (made === null) file.remove();
-    else await file.writeSurely({ phase: 'ended', outcome: { ok: true, ...made } });
-  } catch (error) {
-    const failure = failedBy(error);
-    process.exitCode = 1;
-    if (begun) return file.writeSurely({ phase: 'ended', outcome: ended(failure) });
-    file.remove();
-    say({ failed: { code: failure.code, why: failure.message } });
-  }
+  const outcome = await format(order, { step, mayBegin: waitForGo }).then(
+    (made): FormatState['outcome'] => (made === null ? null : { ok: true, ...made }),
+    failureOf,
+  );
+  if (begun) return file.writeSurely({ phase: 'ended', outcome });
+  file.remove();
+  if (outcome?.ok === false) say({ failed: { code: outcome.code, why: outcome.why } });
 };

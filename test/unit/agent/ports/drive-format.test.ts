@@ -157,7 +157,7 @@ describe('what a state file says', () => {
     const after = { ...before, phase: 'ended', outcome: { ok: true, uuid: 'u', partition: '/dev/x1' } };
     // Whoever reads it first gets the one, and the next the other.
     const file = join(stateDir, 'formats/job-1.json');
-    execFileSync('mkfifo', [file]);
+    execFileSync('/usr/bin/mkfifo', [file]);
     const script = `printf %s "$1" > ${file}; sleep 0.1; printf %s "$2" > ${file}`;
     const writer = spawn('/bin/sh', ['-c', script, 'sh', JSON.stringify(before), JSON.stringify(after)]);
     try {
