@@ -152,6 +152,16 @@ describe('a database that is not the one that it was', () => {
     expect(host.state.erased).toHaveLength(1);
   });
 
+  test('put back as it was, the second file is good again at once', async () => {
+    const host = await start();
+    const text = await host.signed(await host.open());
+    const was = readFileSync(file(host), 'utf8');
+    rmSync(file(host));
+    expect(await heard(host.carry(text))).toMatch(/^grants-off/);
+    writeFileSync(file(host), was);
+    expect(await heard(host.carry(text))).toMatch(/^job/);
+  });
+
   test('damaged: no grants, and root cannot accept it either', async () => {
     const host = await start();
     for (const fstype of ['ext4', 'xfs', 'ext4', 'xfs'] as const) await host.open(101, fstype);
