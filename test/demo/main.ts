@@ -7,7 +7,8 @@ const USAGE = `npm run demo -- [options]
 
 Starts a simulated Proxmox VE node, the felhom agent and a controller for guest 101, and takes one backup.
 Stays up until Ctrl-C, and leaves nothing behind but its state directory. As root the node's drives are real: loop devices on files
-below that directory; otherwise they are shown from samples, and nothing on them is changed. demo.json names them ("devices").
+below that directory; otherwise they are shown from samples, and nothing on them is changed. demo.json names them ("devices"), and
+an operator's key ("opsign").
 
   --state DIR      where everything is kept (default: .demo)
   --port-base N    Proxmox's API on port N, the agent on N+1 (default: free ports)

@@ -85,6 +85,14 @@ export const sampleSources = (dir: string): DriveSources => {
           .filter(({ from }) => from.startsWith(name))
           .map(({ point }) => ({ kind: 'mount', sentence: `It is mounted at ${point}.`, vmid: null, pid: null })),
     },
+    // Nor is there one that could be erased, whatever else is believed.
+    driveFormat: {
+      hold: () => Promise.reject(new Error('the drives are samples')),
+      state: async () => null,
+      forget: async () => undefined,
+      missing: async () => '',
+      minBytes: () => 0,
+    },
     selfTest: { run: async () => 'The drives of this demo are samples, so nothing is done to them.' },
   };
 };

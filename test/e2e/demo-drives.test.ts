@@ -287,6 +287,16 @@ describe.skipIf(lacking !== '')(`as an ordinary user (skipped where there is non
     ]);
   });
 
+  test.each(['sde', 'sdc', 'sdb'])('a format of %s is refused with a sentence', async (device) => {
+    const { address } = writtenBy(demo);
+    await driveOnce(address, device, () => true);
+    const body = { device, fstype: 'ext4', confirmed: true, durable_id: '' };
+    const { status, json } = await call(address, 'POST', '/disks/format', body);
+    expect(status).toBe(409);
+    expect(json).toMatchObject({ ok: false, code: 'drive-writes-off', data: { formatted: false, data_bearing: true } });
+    expect(json.error).toContain('samples');
+  });
+
   test('assign and eject are refused with a sentence', async () => {
     const { address, mountRoot } = writtenBy(demo);
     const drive = await driveOnce(address, 'sdc', () => true);
