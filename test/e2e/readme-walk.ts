@@ -26,10 +26,14 @@ type Answers = readonly (readonly [prompt: string, typed: string])[];
 export const onTerminal = (cwd: string, commands: string, answers: Answers): Promise<string> =>
   new Promise((resolve, reject) => {
     const npx = `npx() { local program=$1; shift; "${process.execPath}" "${DIST}\${program#felhom-}/main.js" "$@"; }`;
-    const child = spawn('script', ['-q', '-c', `bash -c '${`${npx}\n${commands}`.replaceAll("'", "'\\''")}'`, '/dev/null'], {
-      cwd,
-      env: { PATH: process.env.PATH, TERM: 'dumb', COLUMNS: '200', SHELL: '/bin/bash' },
-    });
+    const child = spawn(
+      '/usr/bin/script',
+      ['-q', '-c', `bash -c '${`${npx}\n${commands}`.replaceAll("'", "'\\''")}'`, '/dev/null'],
+      {
+        cwd,
+        env: { PATH: process.env.PATH, TERM: 'dumb', COLUMNS: '200', SHELL: '/bin/bash' },
+      },
+    );
     let screen = '';
     let read = 0;
     const waiting = [...answers];
