@@ -10,7 +10,7 @@ import type { Ops, Prepare } from './ops/op.ts';
 import { createOutOfUse } from './ops/out-of-use.ts';
 import { createPrepare } from './ops/prepare.ts';
 import { createRunningBackups } from './ops/running-backups.ts';
-import { runCommand } from './ports/command.ts';
+import { isLate, runCommand } from './ports/command.ts';
 import type { DriveCheck } from './ports/drive-check.ts';
 import { createHostMounts } from './ports/host-mounts.ts';
 import type { Journal } from './ports/journal.ts';
@@ -43,17 +43,34 @@ export interface PrepareParts {
 /** An operator who put a storage to use otherwise need not tell. */
 const CHECK_MS = 60_000;
 
+/** Where a path leads. Rejects where nobody answers in time: what would use the drive again is then not known. */
+const createResolve = () => {
+  const asking = new Map<string, Promise<string>>();
+  const ask = (path: string): Promise<string> =>
+    runCommand('realpath', ['--', path])
+      .then(
+        (text) => text.replace(/\n$/, ''),
+        (error: unknown) => {
+          if (isLate(error)) throw error;
+          // It is not there.
+          return path;
+        },
+      )
+      .finally(() => asking.delete(path));
+  return (path: string): Promise<string> => {
+    const asked = asking.get(path) ?? ask(path);
+    asking.set(path, asked);
+    return asked;
+  };
+};
+
 export const composePrepare = (parts: PrepareParts) => {
   const { store, clock, journal, problems, proc, proxmox, ops, byUnits, isHost } = parts;
   const outOfUse = createOutOfUse({ ops, proxmox, problems, journal });
   const prepare: Prepare = createPrepare({
     ...parts,
     mounts: createHostMounts({ run: runCommand, proc, byUnits }),
-    resolve: (path) =>
-      runCommand('realpath', ['--', path]).then(
-        (text) => text.replace(/\n$/, ''),
-        () => path,
-      ),
+    resolve: createResolve(),
     storageSwitch: createStorageSwitch({ proxmox, run: runCommand, isHost }),
     running: createRunningBackups({
       proxmox,

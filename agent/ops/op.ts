@@ -53,7 +53,7 @@ export interface Ops {
    * one until it expires. Durable when it resolves. Rejects (FelhomError) where there are too many, or grants are off.
    */
   open(drive: Drive, wish: { vmid: number; fstype: Filesystem }): Promise<Op>;
-  /** Open and recent ones, newest first. */
+  /** All that are on record, newest first: open ones, those of the last week, and all that were granted. */
   list(): readonly Op[];
   find(id: string): Op | null;
   /** Accepts a signature and begins; rejects (FelhomError) with the reason, and then nothing was used up unless the sentence says so. */

@@ -6,6 +6,7 @@ import { auditEntry } from '../audit.ts';
 import type { Filesystem } from '../config.ts';
 import { boundDurableId, identityText } from '../disks/durable-id.ts';
 import type { Drive, Owner } from '../disks/inventory/drive.ts';
+import { isSameInstance } from '../guests/instance.ts';
 import type { BootTime } from '../ports/boot-time.ts';
 import type { Statement, Store } from '../ports/store.ts';
 import { base32 } from '../trust/base32.ts';
@@ -32,7 +33,7 @@ export interface OpWish {
 const MOST_OPEN = { guest: 8, host: 32 } as const;
 /** What is over stays to be seen for so long; who asks again and again does not fill the database. */
 const KEEP_MS = 7 * 86_400_000;
-const KEEP_PER_GUEST = 32;
+const KEEP_PER_GUEST = 8;
 const ID_CHARS = 12;
 const NONCE_BYTES = 16;
 
@@ -121,7 +122,7 @@ export const loadRegister = async ({ store, clock, boot, maxAgeMs }: RegisterPor
   };
 
   const isSame = (op: KeptOp, drive: Drive, { fstype, owner }: OpWish): boolean =>
-    op.fstype === fstype && op.instance === owner.instance && boundDurableId(drive, bindingOf(op)) === op.durableId;
+    op.fstype === fstype && isSameInstance(op.instance, owner.instance) && boundDurableId(drive, bindingOf(op)) === op.durableId;
 
   const open = async (drive: Drive, wish: OpWish): Promise<KeptOp> => {
     if (drive.record === null) throw new Error(`${drive.name} has no record`);
@@ -157,6 +158,9 @@ export const loadRegister = async ({ store, clock, boot, maxAgeMs }: RegisterPor
 
   return {
     all,
+    /** What still matters to somebody: open, of the last week, or with something that may be put back. */
+    recent: (): KeptOp[] =>
+      all().filter(({ closedAt, prepared }) => closedAt === null || closedAt >= clock.now() - KEEP_MS || prepared.length > 0),
     find,
     open: (drive: Drive, wish: OpWish): Promise<KeptOp> => inTurn(() => open(drive, wish)),
     setPrepared: (id: string, prepared: readonly Prepared[]): Promise<void> => inTurn(() => setPrepared(id, prepared)),

@@ -111,7 +111,7 @@ export const createOps = (ports: OpsPorts) => {
   const ofGuest = (vmid: number): Op[] => register.all().filter((op) => op.vmid === vmid);
 
   const guests = {
-    list: (vmid: number): WireOp[] => ofGuest(vmid).map((op) => opView(op, hostScope)),
+    list: (vmid: number): WireOp[] => register.recent().flatMap((op) => (op.vmid === vmid ? [opView(op, hostScope)] : [])),
     grant: async (vmid: number, id: string, text: string): Promise<WireJob> => {
       if (!ofGuest(vmid).some((op) => op.id === id))
         throw new FelhomError('op-not-found', 'This guest has no such operation, or it is long over.');
@@ -158,7 +158,7 @@ export const createOps = (ports: OpsPorts) => {
 
   const list = async (): Promise<{ ops: AdminOp[]; trust: Trust }> => {
     const { drives } = (await current.inventory()).inventory;
-    const views = register.all().map(async (op) => {
+    const views = register.recent().map(async (op) => {
       const glance = async ({ holders }: Drive) => holders;
       return adminView(op, op.state === 'open' ? await inUse(driveOf(drives, op), glance) : []);
     });
