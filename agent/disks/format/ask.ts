@@ -10,7 +10,7 @@ import { createLate, stillAtWork } from '../deeds/late.ts';
 import type { Drive, Inventory } from '../inventory/drive.ts';
 import { sentenceForGuests } from '../inventory/role.ts';
 import type { Current } from '../known/current.ts';
-import type { Claims } from '../known/ownership.ts';
+import { type Claims, claim } from '../known/ownership.ts';
 import type { Records } from '../known/records.ts';
 import type { Confirmations } from './confirmations.ts';
 import { type Decision, decide, findNamed, type Named, type Terms } from './decide.ts';
@@ -153,10 +153,14 @@ export const createAsk = (ports: AskPorts) => {
     const under = joined(wanted, { drives: [] });
     if (under !== undefined) return under;
     const inventory = await look(wanted);
-    const before = joined(wanted, inventory);
-    if (before !== undefined) return before;
-    const terms = await termsFor(wanted, inventory.missing);
     const found = findNamed(inventory, wanted.name);
+    const before = joined(wanted, inventory);
+    if (before !== undefined) {
+      // Another guest may have its number by now.
+      claim(found.drive, wanted.vmid, ports.claims(), clock.now());
+      return before;
+    }
+    const terms = await termsFor(wanted, inventory.missing);
     await permission(found, wanted, decide(found, terms));
     const { vmid, fstype, askedId } = wanted;
     const find = (later: Inventory): Drive => {

@@ -42,6 +42,8 @@ export interface Jobs {
 }
 
 const KEEP_MS = 400 * 86_400_000;
+/** Of those that are over: a guest may format its own drive again and again. */
+const MOST_OVER = 500;
 
 /** From then on something may have been written. */
 export const hasWritten = ({ phase }: Pick<FormatJob, 'phase'>): boolean =>
@@ -122,7 +124,10 @@ export const loadJobs = async ({ store, clock }: JobPorts): Promise<Jobs> => {
       ),
     interrupted: () => marked.filter(({ state }) => state === 'interrupted'),
     begin: async (job, along) => {
-      await store.write(insertJob(job), ...along);
+      const over = [...jobs.values()].filter((one) => one.state !== 'running' && !marked.includes(one)).slice(0, -MOST_OVER);
+      const forget = over.map(({ jobId }) => ({ sql: 'DELETE FROM formats WHERE job_id = ?', values: [jobId] }));
+      await store.write(insertJob(job), ...forget, ...along);
+      for (const { jobId } of over) jobs.delete(jobId);
       change(job);
     },
     setPhase: (jobId, phase) => {

@@ -5,7 +5,7 @@ import type { Statement, Store } from '../../ports/store.ts';
 import { createTurn } from '../../turn.ts';
 import type { Assignment } from '../inventory/assignment.ts';
 import type { DriveRecord, Inventory, Owner } from '../inventory/drive.ts';
-import { formerName } from '../inventory/former.ts';
+import { formerName, isFormer } from '../inventory/former.ts';
 import { isHardwareKey, takenKey } from '../inventory/identity.ts';
 import {
   type AssignmentRow,
@@ -108,6 +108,12 @@ const load = async ({ store, clock }: RecordPorts) => {
   };
 };
 
+/** Formats of a guest's own drive, again and again, do not fill the database. */
+const MOST_FORMERS = 64;
+
+const spareFormers = (drives: Iterable<DriveRecord>): DriveRecord[] =>
+  [...drives].filter((one) => isFormer(one) && one.role === null).slice(0, -MOST_FORMERS);
+
 const moveSmart = (from: number, to: number): Statement[] => [
   { sql: 'UPDATE drives SET smart = (SELECT smart FROM drives WHERE id = ?) WHERE id = ?', values: [from, to] },
   { sql: 'UPDATE drives SET smart = NULL WHERE id = ?', values: [from] },
@@ -163,15 +169,18 @@ export const loadRecords = async (ports: RecordPorts): Promise<Records> => {
       inTurn(async () => {
         const record = known(id);
         const { former, drive } = bornAnew(record, birth, Math.max(...drives.keys()) + 1, clock.now());
+        const spare = former === null ? [] : spareFormers(drives.values());
         const gone = record.keys.filter((key) => (former === null ? !drive.keys.includes(key) : !former.keys.includes(key)));
         await store.write(
           ...dropKeys(id, gone),
           ...(former === null ? updateDrive(drive) : [...updateDrive(former), ...insertDrive(drive), ...moveSmart(id, drive.id)]),
           updateOwner(drive.id, birth.owner),
+          ...spare.map((one) => ({ sql: 'DELETE FROM drives WHERE id = ?', values: [one.id] })),
           audit(`guest ${birth.owner.vmid}`, 'drive-formatted', record, { drive: drive.id, before: former === null ? null : id }),
           ...along,
         );
         if (former !== null) drives.set(id, former);
+        for (const one of spare) drives.delete(one.id);
         drives.set(drive.id, drive);
         const health = smart.get(id);
         if (former === null || health === undefined) return;

@@ -75,6 +75,9 @@ const alike = (keys: readonly string[], known: Iterable<DriveRecord>, added: rea
   added.find((record) => record.keys.some((key) => ofHardware(key) && keys.includes(key))) ??
   [...known].find((record) => keys.every((key) => record.keys.includes(key)));
 
+/** A record only loses keys when its drive was formatted: then what was seen before is not of that record any more. */
+const isOutdated = (seen: DriveRecord, { keys }: DriveRecord): boolean => seen.keys.some((key) => !keys.includes(key));
+
 export interface News {
   added: DriveRecord[];
   changed: DriveRecord[];
@@ -92,7 +95,7 @@ export const newsOf = ({ drives, missing }: Inventory, records: readonly DriveRe
     const { keys } = drive.identity;
     if (drive.record !== null) {
       const before = after.get(drive.record.id);
-      if (before !== undefined) after.set(before.id, updated(before, drive, now));
+      if (before !== undefined && !isOutdated(drive.record, before)) after.set(before.id, updated(before, drive, now));
     } else if (keys.length > 0 && missing.length === 0) {
       const twin = alike(keys, records, added);
       if (twin !== undefined && !added.includes(twin)) continue;

@@ -275,6 +275,29 @@ describe('after a format', () => {
     expect(await store.all("SELECT 1 FROM audit WHERE what IN ('along', 'drive-formatted')")).toHaveLength(2);
   });
 
+  test('a look from before it does not make it again what it was', async () => {
+    await see(backup);
+    const stale = again(backup);
+    await records.reborn(1, { owner: OWNER, keysBefore: only().keys, keysNow: ['fs:new'] }, []);
+    await see(stale);
+    const [former, drive] = records.drives();
+    expect([former?.keys.includes(HARD), former?.name, drive?.role]).toEqual([false, 'before-1', null]);
+  });
+
+  test('formats of one drive again and again leave no more than so many records', async () => {
+    await see(madeDrive({ identity: { keys: [HARD, 'fs:0'] } }));
+    for (let each = 1; each <= 70; each += 1) {
+      const id = Math.max(...records.drives().map((one) => one.id));
+      const { keys = [] } = records.drives().find((one) => one.id === id) ?? {};
+      await records.reborn(id, { owner: OWNER, keysBefore: keys, keysNow: [`fs:${each}`] }, []);
+    }
+    expect(records.drives().length).toBeLessThanOrEqual(66);
+    const before = records.drives().map(({ id }) => id);
+    await reopen();
+    expect(records.drives().map(({ id }) => id)).toEqual(before);
+    expect([...(records.drives().at(-1)?.keys ?? [])].sort()).toEqual(['fs:70', HARD]);
+  });
+
   test('of a drive on which nothing was, there is nothing to keep', async () => {
     await see(madeDrive({ identity: { keys: [HARD] } }));
     await records.reborn(1, { owner: OWNER, keysBefore: [HARD], keysNow: ['fs:new'] }, []);
