@@ -37,6 +37,8 @@ export const sameAgain = (device: string, fstype: string): string =>
 
 /** The agent tells whoever asks the same again within a day that it is done. So long that is taken for what was asked for just now. */
 const RECENT_SECONDS = 600;
+/** As long as a call takes. */
+const NOW_SECONDS = 20;
 /** In place of an id, which it is not: the agent joins nothing then, and confirms nothing. */
 const ANEW = 'anew';
 
@@ -58,7 +60,10 @@ export const createFormat = (ports: FlowPorts) => {
     if (answer.kind !== 'formatted') return false;
     const isConnected = asked.mount_path !== '';
     const seconds = await endedAgo(answer.reply.job_id);
-    if (!isConnected && (seconds ?? 0) <= RECENT_SECONDS) return false;
+    if (!isConnected && (seconds ?? 0) <= RECENT_SECONDS) {
+      if ((seconds ?? 0) > NOW_SECONDS) talk.tell(`${asked.name} was formatted ${age(seconds)}; nothing was erased now.`);
+      return false;
+    }
     talk.tell(`${asked.name} was formatted before (${age(seconds)}), and nothing was erased now. Asking to erase it once more …`);
     return true;
   };

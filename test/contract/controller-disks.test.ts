@@ -165,6 +165,7 @@ describe('format', () => {
   test('a drive that was formatted a minute ago is what was asked for', async () => {
     const { outcome, played } = await format({ [FORMAT]: [formatted], job: finishedAgo(60_000) });
     expect([outcome, played.sent.length]).toEqual(['done', 2]);
+    expect(played.told[0]).toMatch(/^sdc was formatted \d+ seconds ago; nothing was erased now\.$/);
   });
 
   test.each([

@@ -81,6 +81,7 @@ describe.skipIf(labMissing !== '')(`felhom-controller disks${labMissing && ` (sk
         const place = join(scene.lab.dir, 'mnt/data');
         const [connected, where] = await ended(piped('', 'assign', blank.name, '--name', 'data'));
         expect([connected, mountsAt(place)], where).toEqual([0, 1]);
+        await until(async () => (await scene.disk(blank)).mount_path === place, 30_000);
         const [inUse, why] = await ended(piped('', ...format(blank)));
         expect(inUse, why).toBe(1);
         expect(why).toMatch(/Eject it first/);
