@@ -1,17 +1,19 @@
 /** The line that felhom-opsign printed, from a file, a pipe or a paste. */
 import { readFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { CommandFailed } from './io.ts';
 
 /** Longer than any signature, so that whoever sends too much hears why. */
 const MOST_CHARS = 8192;
 
+type Input = Readable & { isTTY?: boolean };
+
 /** At a terminal the end of the line is its end. */
-const typed = async (): Promise<string> => {
+const typed = async (input: Input): Promise<string> => {
   let text = '';
-  process.stdin.setEncoding('utf8');
-  for await (const chunk of process.stdin) {
+  for await (const chunk of input.setEncoding('utf8')) {
     text += String(chunk);
-    if (text.length > MOST_CHARS || (process.stdin.isTTY && text.includes('\n'))) break;
+    if (text.length > MOST_CHARS || (input.isTTY === true && text.includes('\n'))) break;
   }
   return text;
 };
@@ -27,8 +29,8 @@ const fromFile = (file: string): Promise<string> =>
   });
 
 /** Without the newline that ends a line. @param file `-`: standard input */
-export const grantLine = async (file: string): Promise<string> => {
-  const line = (file === '-' ? await typed() : await fromFile(file)).replace(/\r?\n$/, '');
+export const grantLine = async (file: string, input: Input = process.stdin): Promise<string> => {
+  const line = (file === '-' ? await typed(input) : await fromFile(file)).replace(/\r?\n$/, '');
   if (line === '') throw new CommandFailed('There is no signature. Paste the one line that felhom-opsign printed.');
   return line.slice(0, MOST_CHARS);
 };

@@ -53,6 +53,8 @@ export interface PreparePorts {
   proxmox: Pick<Proxmox, 'backupJobs' | 'storageConfigs'>;
   storageSwitch: StorageSwitch;
   running: RunningBackups;
+  /** Ends the reading of archives of these storages. */
+  letGoArchives: (storages: readonly string[]) => Promise<void>;
   ops: Pick<Ops, 'list' | 'setPrepared'>;
   /** Durable before it answers. */
   audit: (what: string, details: object) => Promise<void>;
@@ -235,6 +237,7 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
     const others = await foreign(lying);
     if (others.length > 0) throw new Busy(others);
     await running.endOwn(idsOf(lying), steps.backupEnded);
+    await ports.letGoArchives(idsOf(lying));
     const units = evidence.host.known ? evidence.host.value.units : [];
     for (const mount of lying.mounts.toReversed()) {
       const one = unmountedOf(viewOf(drive, lying, units), mount);

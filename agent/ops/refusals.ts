@@ -83,7 +83,7 @@ export const grantsOff = (why: string, isRoot: boolean): FelhomError =>
     'grants-off',
     isRoot
       ? `No signature is accepted on this host now. ${why} Nothing was erased.`
-      : 'No signature is accepted on this host now, and nothing is erased: its agent does not trust its own records or its clock. The operator has to look: "felhom-agent ops list" on the host says why.',
+      : 'No signature is accepted on this host now, and nothing was erased. The operator has to look why: "felhom-agent ops list" on the host says it.',
     new Error(why),
   );
 

@@ -164,6 +164,15 @@ const REFUSALS: [what: string, reason: RegExp, make: (host: GrantHost) => Promis
     },
   ],
   [
+    'a copy of the drive in a copy of this host',
+    /^grant-refused: The drive is not as it was/,
+    async (host) => {
+      const { text } = await signedOp(host);
+      host.state.drives = [backupDrive({ identity: { serial: 'S2' } })];
+      return text;
+    },
+  ],
+  [
     'a drive that was pulled out',
     /^drive-not-found: The drive is not plugged in/,
     async (host) => {

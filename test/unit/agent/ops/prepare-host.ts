@@ -261,6 +261,7 @@ export const prepareHost = (state: HostState, { dieAt = 0, failAt = 0, after = (
         }),
     },
     running,
+    letGoArchives: async (storages) => void done.push(`let go ${storages.join(' ')}`),
     ops,
     audit: async (what) => void audits.push(what),
     changed: () => undefined,

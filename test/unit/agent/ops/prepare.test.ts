@@ -17,7 +17,7 @@ test('storages, jobs, our own backup, then the mount; each written down before i
   const answer = await prepared(one);
   expect(one.done).toEqual([
     ...['write 1', 'disable usb-backup', 'write 2', 'disable nested', 'write 3', 'disable job nightly'],
-    ...['cancel 101', 'write 4', 'umount /mnt/usb'],
+    ...['cancel 101', 'let go usb-backup nested', 'write 4', 'umount /mnt/usb'],
   ]);
   expect(one.prepare.sentences(answer)).toEqual([
     'The Proxmox storage "usb-backup" is disabled.',
