@@ -259,11 +259,14 @@ describe('who may', () => {
     expect((await agent.admin('GET', `/format?id=${job_id}`)).vmid).toBe(101);
   });
 
-  test('T3: a guest of the same number that is another guest formats nothing', async () => {
+  test('T3: a guest of the same number that is another guest formats nothing, and is told of nothing that was', async () => {
     const durable_id = await idFor('sdc');
+    const done = { confirmed: true, durable_id: await idFor('sdd') };
+    expect((await format('sdd', done)).json.data).toMatchObject({ formatted: true });
     host = { ...host, guests: { ...HOST.guests, ct101: containerText(101, 'BC:24:11:FF:FF:01') } };
     isRefusal(await format('sdc', { confirmed: true, durable_id }), 'sdc', 'drive-unknown-owner');
-    expect(program.orders).toEqual([]);
+    isRefusal(await format('sdd', done), 'sdd', 'drive-unknown-owner');
+    expect(program.orders).toHaveLength(1);
   });
 
   test('a guest that may not take free drives asks for no signature either', async () => {

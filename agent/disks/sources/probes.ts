@@ -329,6 +329,7 @@ export const createProbes = (ports: ProbePorts): Probes => {
     },
 
     again: async (device) => {
+      if (leaveAlone(device)) return;
       const subject = subjectOf(device);
       while (subject.job !== null) await subject.job.done;
       await start(device, subject, unknown(''), true);

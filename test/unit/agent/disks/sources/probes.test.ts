@@ -453,3 +453,22 @@ describe('into a file system is looked', () => {
     expect(open.most).toBe(4);
   });
 });
+
+test('a drive that somebody has for itself is neither read nor looked into, whatever is written to it; afterwards it is', async () => {
+  let isLeft = false;
+  const { probes, device, world, calls, readSlowly } = setup({ leaveAlone: () => isLeft, settleMs: 0 });
+  await readSlowly(device());
+  calls.length = 0;
+  isLeft = true;
+  world.written = 99;
+  world.content = NOTHING;
+  const part = { name: 'sdb1', numbers: '8:17', sizeBytes: 1, startBytes: 1, holders: [] };
+  for (const partitions of [[], [part]]) {
+    await readSlowly(device({ partitions }));
+    await probes.again(device({ partitions }));
+  }
+  expect(calls).toEqual([]);
+  isLeft = false;
+  await probes.again(device({ partitions: [part] }));
+  expect(calls).toEqual(['read sdb', 'read sdb1']);
+});
