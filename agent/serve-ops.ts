@@ -63,6 +63,7 @@ export interface OpsParts extends TrustParts, Trusted {
   isHost: boolean;
   /** These two are put together later. */
   backups: () => Pick<Backups, 'running' | 'cancel'>;
+  letGoArchives: (storages: readonly string[]) => Promise<void>;
   formatting: () => Formatting;
   /** This guest's operations are other than before. */
   changed: (vmid: number) => void;

@@ -32,6 +32,7 @@ export interface PrepareParts {
   check: DriveCheck;
   /** Of the same host; looked up when it is needed, since they are put together later. */
   backups: () => Pick<Backups, 'running' | 'cancel'>;
+  letGoArchives: (storages: readonly string[]) => Promise<void>;
   ops: Pick<Ops, 'list' | 'setPrepared'>;
   loopDrives: readonly string[];
   /** Mounts are systemd's, not the agent's own. */

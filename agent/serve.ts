@@ -155,6 +155,7 @@ const compose = async (
     ...{ hostScope: identity.hostId, keysFile: config.opsign.authorizedKeys, loopDrives: config.disks.loopDrives },
     settings: () => current.opsign,
     backups: () => backups,
+    letGoArchives: (storages) => archives.letGo(storages),
     formatting: () => driving.formatting,
     changed: (vmid) => events.opsChanged(vmid),
   });

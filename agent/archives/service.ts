@@ -134,6 +134,7 @@ export const createArchives = (ports: ArchivePorts) => {
     verify,
     verifyState,
     restoreAdvice: async (volid: string): Promise<RestoreAdvice> => advise(await find(volid)),
+    letGo: verifier.letGo,
     close: (): Promise<void> => verifier.close(),
   };
 };

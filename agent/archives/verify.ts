@@ -56,7 +56,7 @@ export const createVerifier = ({
 }: VerifyPorts) => {
   const closing = new AbortController();
   const begun = clock.monotonic();
-  let current: { volid: string; done: Promise<void> } | null = null;
+  let current: { volid: string; storage: string; done: Promise<void>; stop: AbortController } | null = null;
   /** Asked for by a person, in this order. */
   let asked: string[] = [];
   /** Those that could not be read, by volume id: when they may be tried again (monotonic), and why. */
@@ -71,9 +71,9 @@ export const createVerifier = ({
     return path;
   };
 
-  const read = async (archive: Archive): Promise<CheckResult> => {
+  const read = async (archive: Archive, signal: AbortSignal): Promise<CheckResult> => {
     try {
-      return await check.check(await pathOf(archive), archive.format, closing.signal);
+      return await check.check(await pathOf(archive), archive.format, signal);
     } catch (error) {
       return { verdict: 'unreadable', error: 'The archive could not be opened.', detail: String(error), members: 0, bytes: 0 };
     }
@@ -99,10 +99,10 @@ export const createVerifier = ({
     changed(vmid);
   };
 
-  const run = async (archive: Archive): Promise<void> => {
-    const result = await read(archive);
-    // Stopped half way: nothing is known, and the next start begins anew.
-    if (!closing.signal.aborted) await record(archive, result);
+  const run = async (archive: Archive, stop: AbortSignal): Promise<void> => {
+    const result = await read(archive, AbortSignal.any([closing.signal, stop]));
+    // Stopped half way: nothing is known, and it is begun anew when it can be.
+    if (!closing.signal.aborted && !stop.aborted) await record(archive, result);
   };
 
   const next = async (): Promise<Archive | null> => {
@@ -123,14 +123,15 @@ export const createVerifier = ({
     const archive = await next();
     if (archive === null || !isFree()) return;
     asked = asked.filter((volid) => volid !== archive.volid);
-    const done = run(archive)
+    const stop = new AbortController();
+    const done = run(archive, stop.signal)
       .catch((error: unknown) =>
         journal('error', 'The verification of an archive failed.', { volid: archive.volid, why: String(error) }),
       )
       .finally(() => {
         current = null;
       });
-    current = { volid: archive.volid, done };
+    current = { volid: archive.volid, storage: archive.storage, done, stop };
   };
 
   /** Raises and clears what the table says of every guest. */
@@ -166,6 +167,12 @@ export const createVerifier = ({
     isUnderWay: (volid: string): boolean => current?.volid === volid || asked.includes(volid),
     /** Why the last try told nothing; empty otherwise. */
     hindrance: (volid: string): string => setAside.get(volid)?.why ?? '',
+    /** Ends the reading of an archive of one of these storages, which are taken out of use. */
+    letGo: async (storages: readonly string[]): Promise<void> => {
+      if (current === null || !storages.includes(current.storage)) return;
+      current.stop.abort();
+      await current.done;
+    },
     close: async (): Promise<void> => {
       closing.abort();
       await current?.done;

@@ -73,6 +73,7 @@ const stage = async (lab: Lab): Promise<Stage> => {
       backups: { running: () => [], cancel: () => Promise.reject(new Error('nothing runs')) },
       proxmox: { node: 'pve1', runningVzdump: async () => [], taskLog: async () => [] },
     }),
+    letGoArchives: async () => undefined,
     ops: {
       list: () => [op],
       setPrepared: async (_id: string, prepared: readonly Prepared[]) => {

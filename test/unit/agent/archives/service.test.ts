@@ -357,6 +357,20 @@ describe('verification', () => {
     expect(world.checked).toHaveLength(2);
   });
 
+  test('a storage that is taken out of use is let go at once, with nothing known; another one is read on', async () => {
+    const { archives, backup, world, rows } = await setup();
+    backup(NOON - HOUR);
+    world.holdChecks = true;
+    await archives.tick();
+    await archives.letGo(['other']);
+    await archives.tick();
+    expect(world.checked).toHaveLength(1);
+    await archives.letGo(['other', 'bak']);
+    expect(rows()).toMatchObject([{ verification: 'pending' }]);
+    await archives.tick();
+    expect(world.checked).toHaveLength(2);
+  });
+
   test('archives of others are not read', async () => {
     const { archives, backup, world, settle } = await setup();
     backup(NOON - HOUR, { job: false, notes: '' });

@@ -261,7 +261,7 @@ export const prepareHost = (state: HostState, { dieAt = 0, failAt = 0, after = (
         }),
     },
     running,
-    letGoArchives: async (storages) => void done.push(`let go ${storages.join(' ')}`),
+    letGoArchives: async (storages) => effect(`let go ${storages.join(' ')}`, () => undefined),
     ops,
     audit: async (what) => void audits.push(what),
     changed: () => undefined,
