@@ -69,6 +69,15 @@ test('a clock that is ahead by decades takes it along by a day an hour', async (
   expect(mark.mark()).toBe(NOW + 3 * DAY);
 });
 
+test('it never moves back', async () => {
+  const mark = await load();
+  await mark.tick();
+  time.setWall(-2 * HOUR);
+  await time.advance(HOUR);
+  await mark.tick();
+  expect([mark.mark(), (await load()).mark()]).toEqual([NOW, NOW]);
+});
+
 test('a clock that is behind it by more than a day is doubted, until it is right or root says so', async () => {
   const mark = await load();
   await mark.tick();

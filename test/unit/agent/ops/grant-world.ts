@@ -161,6 +161,12 @@ export const grantHost = async (change: Partial<HostState> = {}, place?: string)
       changed: () => undefined,
     };
     const jobs = await loadJobs({ store: stepping, clock });
+    const end = (jobId: string, how: 'done' | 'interrupted'): Promise<void> =>
+      jobs.end(jobId, { state: how, phase: 'ended', uuid: how === 'done' ? 'ffff-0001' : '', error: '' }, (statement) =>
+        store.write(statement),
+      );
+    // As whoever follows formats does after a start: what no program is at work on has ended.
+    for (const { jobId } of jobs.running()) await end(jobId, 'interrupted');
     const formatting = createFormatting({
       ...{ clock, journal, current, jobs, store: stepping, inTurn: createTurn(), bootId: state.bootId, writesOff: () => '' },
       driveFormat: {
@@ -174,8 +180,7 @@ export const grantHost = async (change: Partial<HostState> = {}, place?: string)
               failing(state, 'go');
               erase(state, device.replace('/dev/', ''));
               await state.reached('after go');
-              const end = { state: 'done', phase: 'ended', uuid: 'ffff-0001', error: '' } as const;
-              if (state.ends) setImmediate(() => void jobs.end(jobId, end, (statement) => store.write(statement)));
+              if (state.ends) setImmediate(() => void end(jobId, 'done'));
             },
           };
         },
@@ -216,7 +221,7 @@ export const grantHost = async (change: Partial<HostState> = {}, place?: string)
       },
       holders: async () => state.holders,
     });
-    return { store, jobs, trust, mark, register, ...service };
+    return { store, jobs, trust, mark, register, end, ...service };
   };
 
   let built = await build();
