@@ -49,7 +49,7 @@ describe.skipIf(labMissing !== '')(`grant${labMissing && ` (skipped: ${labMissin
         // No key may sign yet.
         expect((await carry()).json).toMatchObject({ ok: false, code: 'grants-off' });
         writeFileSync(keysFile(scene), operator.line());
-        expect((await carry(`${line.slice(0, -2)}AA`)).json).toMatchObject({ ok: false, code: 'grant-refused' });
+        expect((await carry(`${line.slice(0, -12)}AAAAAAAAAAAA`)).json).toMatchObject({ ok: false, code: 'grant-refused' });
 
         // In use: refused, and still good.
         const point = join(scene.lab.dir, 'held');
