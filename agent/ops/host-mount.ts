@@ -10,14 +10,22 @@ export type Unmounted = Extract<Prepared, { kind: 'unmounted' }>;
 /** What the kernel says of a file system after an error; none of them can be asked for. linux:fs/ext4/super.c */
 const STATES = new Set(['emergency_ro', 'shutdown']);
 
-/** As mount(8) takes them again. One that can only be read stays so. */
-const optionsOf = ({ options }: Mount): string[] => {
+/** Of the mount alone: what every file system and every bind may be given. mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS". */
+const OF_MOUNTS = /^(ro|nosuid|nodev|noexec|noatime|nodiratime|relatime|strictatime)$/;
+
+/** As mount(8) takes them again. One that can only be read stays so; what FUSE says of its own is no option of it. */
+const optionsOf = ({ options, fstype }: Mount): string[] => {
   const given = [...new Set(options)].filter((one) => one !== '' && !STATES.has(one));
-  return given.includes('ro') ? given.filter((one) => one !== 'rw') : given;
+  const taken = fstype.startsWith('fuse') ? given.filter((one) => one === 'rw' || OF_MOUNTS.test(one)) : given;
+  return taken.includes('ro') ? taken.filter((one) => one !== 'rw') : taken;
 };
 
-/** Of the mount alone: what a bind may be given. mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS". */
-const OF_MOUNTS = /^(ro|nosuid|nodev|noexec|noatime|nodiratime|relatime|strictatime)$/;
+/** Only those of the mount, for a kernel that takes the others no more; a btrfs keeps what says which part of it is meant. */
+export const plainOptions = (options: string): string =>
+  options
+    .split(',')
+    .filter((one) => OF_MOUNTS.test(one) || /^(rw|bind|subvol=.*)$/.test(one))
+    .join(',') || 'rw';
 
 /** Whether a mount of this kind at this place shows all of it without the help of another. */
 const isWhole = ({ root, fstype, options }: Mount): boolean =>

@@ -6,7 +6,7 @@ import { type Atlas, atlasOf } from '../disks/inventory/atlas.ts';
 import type { Drive } from '../disks/inventory/drive.ts';
 import type { Evidence, StorageSection } from '../disks/inventory/evidence.ts';
 import { type Heard, heardFrom } from '../disks/inventory/heard.ts';
-import { drivesOfStorage, placesOfStorage, storageNamedIn } from '../disks/inventory/uses.ts';
+import { drivesOfStorage, OWN_POINTS, placesOfStorage, storageNamedIn } from '../disks/inventory/uses.ts';
 
 /** A line that mounts it, unlocks it or swaps to it, at boot or when it is plugged in. */
 export interface Line {
@@ -63,7 +63,7 @@ const placesOf = (storage: StorageSection, { resolved }: LyingContext): string[]
 
 /** It has no drive of its own at the moment: what is written there fills the disk that the host runs from. */
 const isAdrift = ({ atlas, context }: World, storage: StorageSection): boolean =>
-  placesOf(storage, context).some((place) => atlas.pointOf(place) === '/');
+  placesOf(storage, context).some((place) => OWN_POINTS.test(atlas.pointOf(place)));
 
 /** Of a drive that somebody unmounted by hand only its record still tells which storage it was. */
 const wasOn = (world: World, storage: StorageSection): boolean => {

@@ -93,7 +93,7 @@ const datastores = ({ heard, atlas, found }: World): void => {
 };
 
 /** Never a place for backups only, whatever a storage below it holds. */
-const OWN_POINTS = /^\/(boot(\/.*)?|efi|usr|var(\/(lib|log|tmp|cache))?|etc|home|root|tmp|opt|srv)?$/;
+export const OWN_POINTS = /^\/(boot(\/.*)?|efi|usr|var(\/(lib|log|tmp|cache))?|etc|home|root|tmp|opt|srv)?$/;
 
 /** Whether all that Proxmox has at a place, or below it on the same mount, are backups, and there are some. */
 const isForBackups = ({ heard, atlas }: World, point: string): boolean => {
