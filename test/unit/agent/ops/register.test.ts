@@ -17,10 +17,19 @@ let dir: string;
 let store: Store;
 let register: Register;
 let time: ReturnType<typeof fakeClock>;
+/** Between the decision to open one and its row. */
+let beforeOpening: () => Promise<void>;
 
 const load = async (bootId = 'boot-1'): Promise<void> => {
   const { clock } = time;
-  register = await loadRegister({ store, clock, boot: { bootId, ms: () => clock.monotonic() }, maxAgeMs: () => DAY });
+  const hooked: Pick<Store, 'all' | 'write'> = {
+    ...store,
+    write: async (...statements) => {
+      if (statements.length > 1) await beforeOpening();
+      return store.write(...statements);
+    },
+  };
+  register = await loadRegister({ store: hooked, clock, boot: { bootId, ms: () => clock.monotonic() }, maxAgeMs: () => DAY });
 };
 const drive = (id = 1, facts: Parameters<typeof backupDrive>[0] = {}): Drive =>
   backupDrive({ record: madeRecord({ id }), ...facts });
@@ -32,6 +41,7 @@ beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'felhom-ops-'));
   store = openPlainStore(join(dir, 'felhom.db'));
   time = fakeClock(NOW);
+  beforeOpening = async () => undefined;
   for (let id = 1; id <= 40; id += 1) await store.write(...insertDrive(madeRecord({ id })));
   await load();
 });
@@ -134,8 +144,12 @@ test('what was prepared for it stays to be undone, however long it is over', asy
 
 test('one that is granted while its guest asks for something else stays granted', async () => {
   const op = await ask();
-  const granting = register.granting(register.find(op.id) as never, 'fmt-1', 'bela (key k)');
-  const [, other] = await Promise.all([store.write(granting.statement).then(granting.applied), ask(drive(), 101, 'xfs')]);
+  beforeOpening = async () => {
+    const granting = register.granting(register.find(op.id) as never, 'fmt-1', 'bela (key k)');
+    await store.write(granting.statement);
+    granting.applied();
+  };
+  const other = await ask(drive(), 101, 'xfs');
   expect([register.find(op.id)?.state, other.state]).toEqual(['granted', 'open']);
   await load();
   expect(register.find(op.id)).toMatchObject({ state: 'granted', jobId: 'fmt-1', grantedBy: 'bela (key k)' });
