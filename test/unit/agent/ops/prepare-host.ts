@@ -43,6 +43,8 @@ export interface HostState {
   holders: Holder[];
   /** Why it once became a backup drive, as the database has it; empty: it has no role on record. */
   remembered: string;
+  /** A mount option that the kernel takes no more. */
+  refusedOption: string;
 }
 
 const record: DriveRecord = {
@@ -78,6 +80,7 @@ export const backupHost = (more: Partial<HostState> = {}): HostState => ({
   others: [],
   holders: [],
   remembered: '',
+  refusedOption: '',
   ...more,
 });
 
@@ -238,6 +241,7 @@ export const prepareHost = (state: HostState, { dieAt = 0, failAt = 0, after = (
         }),
       mount: async ({ point, source, fstype, options }) =>
         effect(`mount ${source} ${point} ${fstype} ${options}`, () => {
+          if (options.split(',').includes(state.refusedOption)) throw new Error('bad option');
           state.mounts = [
             ...state.mounts,
             fstype === 'none'

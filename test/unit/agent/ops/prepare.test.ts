@@ -45,6 +45,14 @@ test('undo puts all of it back in the reverse order', async () => {
   expect(state.jobs.paused).toMatchObject({ enabled: false });
 });
 
+test('with options that the kernel takes no more it is mounted without them', async () => {
+  const one = prepareHost(backupHost({ own: [], refusedOption: 'errors=remount-ro' }));
+  await prepared(one);
+  await undone(one);
+  expect(one.done).toContain('mount /dev/sdb1 /mnt/usb ext4 rw,relatime');
+  expect(one.state.mounts.map(({ point }) => point)).toEqual(['/mnt/usb']);
+});
+
 test('what was disabled before is not ours to enable', async () => {
   const state = backupHost();
   state.storages.nested = { ...state.storages.nested, disable: '' };
