@@ -45,15 +45,25 @@ const jobWords = ({ job_id, state, phase, error }: FormatJob): string => {
 
 const ROLE = { system: 'system: the host needs it to run', backup: 'backup: the backups are on it' } as const;
 
+/** How it comes out of use; a system drive's uses are ended by people. */
+const outOfUse = ({ op }: AdminOp): string[] =>
+  op.role === 'backup'
+    ? ['Before it can be erased it has to be out of use. As root on this host:', `  felhom-agent ops prepare ${inert(op.id)}`, '']
+    : ['Before it can be erased, each of these uses has to be ended by hand.', ''];
+
+/** What was taken out of use for nothing. */
+const putBack = ({ op, prepared }: AdminOp): string[] =>
+  op.state === 'granted' || prepared.length === 0
+    ? []
+    : ['', 'To put it back into use, as root on this host:', `  felhom-agent ops prepare ${inert(op.id)} --undo`];
+
 /** What follows from it, and the command that signs it alone on its line, to be copied. */
-const nextSteps = ({ op, in_use }: AdminOp): string[] => {
-  if (op.state !== 'open') return op.reason === '' ? [] : ['', inert(op.reason)];
-  const prepare = `felhom-agent ops prepare ${inert(op.id)}`;
+const nextSteps = (shown: AdminOp): string[] => {
+  const { op, in_use } = shown;
+  if (op.state !== 'open') return [...(op.reason === '' ? [] : ['', inert(op.reason)]), ...putBack(shown)];
   return [
     '',
-    ...(in_use.length === 0
-      ? []
-      : ['Before it can be erased it has to be out of use. As root on this host:', `  ${prepare}`, '']),
+    ...(in_use.length === 0 ? [] : outOfUse(shown)),
     'To have it erased, on the machine with the key, after you compared model and serial with the drive itself:',
     `  ${inert(op.sign_command)}`,
     '',

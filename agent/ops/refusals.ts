@@ -67,14 +67,17 @@ export const setAside = (entries: readonly string[]): FelhomError =>
     `The host's operator has set this drive aside (${entries.join(', ')} in disks.protect of the agent's configuration): no signature overrides that. Take the line out and reload the agent; then the guest asks for the format again. ${UNUSED}`,
   );
 
+/** A system drive's uses are ended by people. */
+const prepareFirst = ({ id, role }: Op): string =>
+  role === 'backup'
+    ? `On the host, as root, run "felhom-agent ops prepare ${id}".`
+    : `The operator has to end each of these uses by hand; "felhom-agent ops show ${id}" names them.`;
+const THEN = `Then carry the same signature again. ${UNUSED}`;
+
 /** @param obstacles sentences that name the host's own files and guests */
-export const notPrepared = ({ id }: Op, obstacles: readonly string[], isRoot: boolean): FelhomError => {
+export const notPrepared = (op: Op, obstacles: readonly string[], isRoot: boolean): FelhomError => {
   const what = isRoot ? obstacles.join(' ') : 'The host still uses this drive, or expects it to be there.';
-  return new FelhomError(
-    'op-not-prepared',
-    `${what} On the host, as root, run "felhom-agent ops prepare ${id}" and carry the same signature again. ${UNUSED}`,
-    new Error(obstacles.join(' ')),
-  );
+  return new FelhomError('op-not-prepared', `${what} ${prepareFirst(op)} ${THEN}`, new Error(obstacles.join(' ')));
 };
 
 /** @param why for root: names files of the host */
@@ -107,9 +110,6 @@ export const notWitnessed = (cause: unknown): FelhomError =>
     `The signature was recorded, but not in the file beside the operators' keys that counts them, so nothing was erased. It is used up. The operator has to look at the host's disk; then ${AGAIN.charAt(0).toLowerCase()}${AGAIN.slice(1)}`,
     cause,
   );
-
-const prepareFirst = ({ id }: Op): string => `On the host, as root, run "felhom-agent ops prepare ${id}".`;
-const THEN = `Then carry the same signature again. ${UNUSED}`;
 
 /** @param users sentences for root */
 export const inUse = (op: Op, users: readonly string[], cause: unknown): FelhomError =>
