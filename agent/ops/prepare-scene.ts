@@ -154,4 +154,3 @@ export const createScenes = (ports: ScenePorts) => {
 
   return { look, refusal, foreign, jobs, keepers, isFree, obstacles };
 };
-export type Scenes = ReturnType<typeof createScenes>;
