@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Permission, Wish } from '#agent/disks/format/format';
 import { createFormatting, type FormattingPorts } from '#agent/disks/format/formatting';
 import { loadJobs } from '#agent/disks/format/jobs';
-import type { Holder } from '#agent/disks/inventory/drive';
+import type { Holder, Inventory } from '#agent/disks/inventory/drive';
 import { DriveFormatError, type FormatState } from '#agent/ports/drive-format';
 import type { Statement } from '#agent/ports/store';
 import { createTurn } from '#agent/turn';
@@ -98,6 +98,31 @@ test.each<[string, () => Promise<Permission>]>([
   expect(did.at(-1)).toBe('let go');
   expect(jobs.all().every(({ state, error }) => state === 'failed' && /Nothing was erased/.test(error))).toBe(true);
   expect(jobs.marks()).toEqual([]);
+});
+
+test.each<[string, (look: number) => Partial<Inventory>, string, string]>([
+  ['a source no longer answers', (look) => (look > 1 ? { missing: [{ source: 'LVM', why: 'It hangs.' }] } : {}), '', 'not-known'],
+  [
+    'it is another one',
+    (look) => ({ drives: [look > 1 ? { ...DRIVE, record: madeRecord({ id: 2 }) } : DRIVE] }),
+    '',
+    'drive-not-found',
+  ],
+  ['drives are not changed any more', () => ({}), 'The agent cannot see the swap space.', 'drive-writes-off'],
+])('under the lock %s: it is not even asked what permits it', async (_what, seen, off, code) => {
+  let looks = 0;
+  const { formatting, did } = await setup({
+    current: {
+      fresh: async () => {
+        looks += 1;
+        return madeInventory({ drives: [DRIVE], ...seen(looks) });
+      },
+      changed: () => undefined,
+    },
+    writesOff: () => (looks > 0 ? off : ''),
+  });
+  expect((await refusal(formatting.begin(WISH, () => expect.fail('it was asked')))).code).toBe(code);
+  expect(did).toEqual(['hold', 'let go']);
 });
 
 test('the program does not begin: the permission is used up, the job says that nothing was erased', async () => {
