@@ -340,6 +340,33 @@ describe('a signature is refused, with nothing erased and nothing used up, for',
   });
 });
 
+describe('a drive that becomes another while it is looked at or locked', () => {
+  const CHANGES: [what: string, change: Parameters<typeof backupDrive>[0]][] = [
+    ['label', { filesystems: [madeFilesystem({ label: 'other' })] }],
+    ['serial', { identity: { serial: 'S2' } }],
+    ['table', { identity: { tableUuid: 'other' } }],
+    ['role', { role: 'system', reasons: [because('system')] }],
+    ['partitions', { device: { diskseq: 8, partitions: [] } }],
+  ];
+  test.each((['looked', 'locked'] as const).flatMap((step) => CHANGES.map(([what, change]) => [what, step, change] as const)))(
+    'its %s, when it was %s: nothing is erased, nothing is used up',
+    async (_what, step, change) => {
+      const host = await start();
+      const { text } = await signedOp(host);
+      const before = host.state.drives;
+      host.state.reached = (now) => {
+        if (now === step) host.state.drives = [backupDrive(change)];
+      };
+      const answer = await heard(host.carry(text));
+      expect(answer).toMatch(/^(grant-refused|drive-not-found): .*not used up/);
+      expect([host.state.erased, await host.used()]).toEqual([[], 0]);
+      host.state.reached = () => undefined;
+      host.state.drives = before;
+      expect(await heard(host.carry(text))).toMatch(/^job/);
+    },
+  );
+});
+
 test('a guest that tries again and again fills neither the journal nor the database', async () => {
   const host = await start();
   const { op } = await signedOp(host);
