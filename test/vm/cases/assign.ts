@@ -15,9 +15,9 @@ udevadm settle
 mkfs.ext4 -q -U ${UUID} -L photos ${USB}-part1
 mkdir -p /run/fill && mount ${USB}-part1 /run/fill && echo hello > /run/fill/hello.txt && umount /run/fill`;
 
-/** A process of the container 101 that has the drive by a bind mount of its own, as one with an `mpN` line has. */
+/** A process of the container 101 that has the drive by a bind mount of its own, as one with an `mpN` line has. systemd makes one `$` of two. */
 const CONTAINER = `systemd-run --quiet --unit=ct101 unshare --mount --propagation private sh -c '
-mkdir -p /sys/fs/cgroup/lxc/101 && echo $$ > /sys/fs/cgroup/lxc/101/cgroup.procs
+mkdir -p /sys/fs/cgroup/lxc/101 && echo $$$$ > /sys/fs/cgroup/lxc/101/cgroup.procs
 mount --bind ${WHERE} /srv && exec sleep 100000'`;
 
 const WRITER = `systemd-run --quiet --unit=writer sh -c '
