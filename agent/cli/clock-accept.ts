@@ -1,8 +1,8 @@
 /** `felhom-agent clock accept`. */
 import { Command } from 'commander';
+import { inertJson } from '#shared/inert';
 import { acceptClock } from '#shared/wire/admin-ops';
 import { ask } from './admin-client.ts';
-import { inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 import { trustNotes } from './op-lines.ts';
 import { time } from './words.ts';

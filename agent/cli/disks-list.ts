@@ -1,9 +1,9 @@
 /** `felhom-agent disks list`. */
 import { Command } from 'commander';
+import { inertJson } from '#shared/inert';
 import { listDrives } from '#shared/wire/admin-disks';
 import { ask } from './admin-client.ts';
 import { driveNotes, driveTable } from './drive-lines.ts';
-import { inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 import { span } from './words.ts';
 

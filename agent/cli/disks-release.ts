@@ -1,8 +1,8 @@
 /** `felhom-agent disks release`. */
 import { Command } from 'commander';
+import { inert, inertJson } from '#shared/inert';
 import { releaseDrive } from '#shared/wire/admin-disks';
 import { ask } from './admin-client.ts';
-import { inert, inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 
 export const disksReleaseCommand = ({ out, err }: Io): Command =>

@@ -1,9 +1,9 @@
 /** `felhom-agent disks show`. */
 import { Command } from 'commander';
+import { inert, inertJson } from '#shared/inert';
 import { showDrive } from '#shared/wire/admin-disks';
 import { ask } from './admin-client.ts';
 import { driveLines } from './drive-lines.ts';
-import { inert, inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 
 /** Every process of the host is looked at. */

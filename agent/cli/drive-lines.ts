@@ -1,7 +1,8 @@
 /** Drives as lines of text. Pure. */
+
+import { inert } from '#shared/inert';
 import type { AdminDrive, AdminDrives } from '#shared/wire/admin-disks';
 import { bytesText } from '../disks/inventory/data.ts';
-import { inert } from './inert.ts';
 import { table } from './table.ts';
 import { span, time } from './words.ts';
 

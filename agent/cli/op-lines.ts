@@ -1,8 +1,9 @@
 /** Operations that need a signature as lines of text. Pure. */
+
+import { inert } from '#shared/inert';
 import type { AdminOp, Trust } from '#shared/wire/admin-ops';
 import type { FormatJob } from '#shared/wire/jobs';
 import { bytesText } from '../disks/inventory/data.ts';
-import { inert } from './inert.ts';
 import { table } from './table.ts';
 import { time } from './words.ts';
 

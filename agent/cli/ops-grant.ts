@@ -1,11 +1,11 @@
 /** `felhom-agent ops grant`. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Command } from 'commander';
+import { inert, inertJson } from '#shared/inert';
 import { grantAnyOp, showFormat } from '#shared/wire/admin-ops';
 import type { FormatJob } from '#shared/wire/jobs';
 import { ask } from './admin-client.ts';
 import { grantLine } from './grant-line.ts';
-import { inert, inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 
 /** 1 is kept for errors. */

@@ -1,8 +1,8 @@
 /** `felhom-agent ops list`. */
 import { Command } from 'commander';
+import { inertJson } from '#shared/inert';
 import { listAllOps } from '#shared/wire/admin-ops';
 import { ask } from './admin-client.ts';
-import { inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 import { opTable, trustNotes } from './op-lines.ts';
 

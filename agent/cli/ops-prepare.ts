@@ -1,8 +1,8 @@
 /** `felhom-agent ops prepare`. */
 import { Command } from 'commander';
+import { inert, inertJson } from '#shared/inert';
 import { type AdminOp, prepareOp } from '#shared/wire/admin-ops';
 import { ask } from './admin-client.ts';
-import { inert, inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 
 /** A backup that runs is ended and waited for, and all that was written goes to the drive before it is unmounted. */

@@ -1,8 +1,8 @@
 /** `felhom-agent ops show`. */
 import { Command } from 'commander';
+import { inertJson } from '#shared/inert';
 import { showOp } from '#shared/wire/admin-ops';
 import { ask } from './admin-client.ts';
-import { inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 import { opLines } from './op-lines.ts';
 

@@ -1,8 +1,8 @@
 /** `felhom-agent state accept`. */
 import { Command } from 'commander';
+import { inert, inertJson } from '#shared/inert';
 import { acceptState, listAllOps } from '#shared/wire/admin-ops';
 import { ask } from './admin-client.ts';
-import { inert, inertJson } from './inert.ts';
 import { DEFAULT_CONFIG, type Io } from './io.ts';
 import { trustNotes } from './op-lines.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { driveLines, driveNotes, driveTable } from '#agent/cli/drive-lines';
-import { inert, inertJson } from '#agent/cli/inert';
+import { inert, inertJson } from '#shared/inert';
 import type { AdminDrive } from '#shared/wire/admin-disks';
 
 const DRIVE: AdminDrive = {

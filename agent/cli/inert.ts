@@ -1,2 +1,0 @@
-/** What a terminal may be given. */
-export { inert, inertJson } from '#shared/inert';
