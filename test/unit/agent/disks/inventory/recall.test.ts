@@ -196,7 +196,12 @@ describe('disks.protect', () => {
     (entry) => {
       const { drive: found, inventory } = look(host({ drives: [drive] }), { protect: [entry] });
       expect(found('sdb').reasons).toEqual([
-        { role: 'system', sentence: `The host's operator has set it aside (${entry} in disks.protect).`, lasting: false },
+        {
+          role: 'system',
+          sentence: `The host's operator has set it aside (${entry} in disks.protect).`,
+          lasting: false,
+          setAside: entry,
+        },
       ]);
       expect(inventory.unmatchedProtect).toEqual([]);
     },
