@@ -304,6 +304,18 @@ describe('what stands in the way', () => {
     isRefusal({ status, json } as Answer, 'sdl', json.code);
   });
 
+  test.each<[string, Partial<HostSpec>]>([
+    ['could not be looked at', { probes: { sdd: 'failed' } }],
+    ['was not looked at yet', { probes: { sdd: 'none' } }],
+    ['is asleep', { probes: { sdd: 'none' }, asleep: ['sdd'] }],
+    ['was not looked into yet', { looks: { sdd1: 'none' } }],
+  ])('T21: of one that %s nobody is asked to decide anything', async (_what, state) => {
+    const { data: before } = (await agent.get('/ops')).json;
+    host = { ...host, ...state };
+    isRefusal(await format('sdd'), 'sdd', 'not-known');
+    expect((await agent.get('/ops')).json.data).toEqual(before);
+  });
+
   test('T21: a source that is missing makes no operation, whatever the drive', async () => {
     isHalf = true;
     for (const device of ['sda', 'sdb', 'sdc', 'sde']) isRefusal(await format(device), device, 'not-known');

@@ -2,6 +2,7 @@
 import type { Filesystem } from '../../config.ts';
 import type { Assignment } from '../inventory/assignment.ts';
 import type { Drive, Inventory, Owner } from '../inventory/drive.ts';
+import { sentenceForGuests } from '../inventory/role.ts';
 import { type Claims, claim } from '../known/ownership.ts';
 import { inUse, refusal } from './refusals.ts';
 
@@ -63,6 +64,9 @@ const requireNotGiven = ({ holders }: Drive, vmid: number): void => {
 const requireSound = (drive: Drive, { fstype, minBytes }: Terms): void => {
   if (drive.twins.length > 0) throw refusal.twins();
   if (drive.state === 'not-answering') throw refusal.silent();
+  const [first, ...others] = drive.reasons.filter(({ role }) => role !== 'user-data');
+  // Nobody is to decide anything, the operator neither, on what could not be told just now.
+  if (first?.passing && others.every(({ passing }) => passing)) throw refusal.unread(sentenceForGuests(first));
   const { diskseq, sizeBytes } = drive.device;
   if (drive.record === null || diskseq === null || sizeBytes === null) throw refusal.unread();
   if (sizeBytes < minBytes) throw refusal.tooSmall(fstype, Math.ceil(minBytes / MIB));

@@ -54,7 +54,12 @@ export const refusal = {
       'drive-not-answering',
       `The drive does not answer. ${NOTHING} Check its cable and its power, then try again.`,
     ),
-  unread: () => new FelhomError('not-known', `This drive is not wholly known yet. ${NOTHING} ${AGAIN}`),
+  /** @param why a sentence fit for guests; empty where there is none */
+  unread: (why = '') =>
+    new FelhomError(
+      'not-known',
+      `This drive is not wholly known yet. ${why === '' ? '' : `${why} `}${NOTHING} ${AGAIN} If it goes on, ask your operator.`,
+    ),
   connected: () =>
     new FelhomError('drive-in-use', `This drive is connected to a guest. ${NOTHING} Eject it first, then format it.`),
   changed: () =>

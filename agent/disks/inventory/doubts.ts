@@ -14,6 +14,7 @@ const unknownFor = (sentence: string, why: string): Found => ({
   ...unknown(`${sentence.slice(0, -1)}: ${plain(why, 200)}`),
   forGuests: sentence,
 });
+const passing = (found: Found): Found => ({ ...found, passing: true });
 const kind = (sentence: string): Found => ({ role: 'system', sentence, lasting: false, origin: 'kind' });
 
 /** Tables proper: not the boot sector of a file system that looks like one. */
@@ -61,8 +62,8 @@ const ofProbe = (heard: Heard, device: KernelDevice): Found[] => {
   const { name } = device;
   const probe = heard.probes.get(name);
   if (probe === undefined)
-    return [unknown(heard.asleep.has(name) ? 'It is asleep and was not looked at.' : 'It has not been looked at yet.')];
-  if (!probe.known) return [unknownFor('It could not be looked at.', probe.why)];
+    return [passing(unknown(heard.asleep.has(name) ? 'It is asleep and was not looked at.' : 'It has not been looked at yet.'))];
+  if (!probe.known) return [passing(unknownFor('It could not be looked at.', probe.why))];
   const { value } = probe;
   const nothing = value.signatures.length === 0 && device.partitions.length === 0;
   return [
@@ -89,8 +90,8 @@ export const looked = (heard: Heard, { name }: KernelDevice, record: DriveRecord
   );
   return [...carriers].flatMap((device): Found[] => {
     const look = heard.looks.get(device);
-    if (look === undefined) return [unlooked(unknown(`Nobody has looked into the file system on ${device} yet.`))];
-    if (!look.known) return [unlooked(unknownFor(`The file system on ${device} could not be looked into.`, look.why))];
+    if (look === undefined) return [passing(unlooked(unknown(`Nobody has looked into the file system on ${device} yet.`)))];
+    if (!look.known) return [passing(unlooked(unknownFor(`The file system on ${device} could not be looked into.`, look.why)))];
     if (look.value.found === 'nothing') return [];
     const what = look.value.found === 'vzdump' ? "backups of Proxmox's" : "the chunks of a Proxmox Backup Server's datastore";
     return [{ role: 'backup', sentence: `There are ${what} on it (${device}).`, lasting: true, origin: 'seen' }];
@@ -108,9 +109,11 @@ export const doubtsOf = (heard: Heard, device: KernelDevice, isDebris = false): 
       forGuests: `It cannot be determined what it is for: there is no whole answer from ${source}.`,
     })),
     ...(refused === '' ? [] : [kind(refused)]),
-    ...(heard.notAnswering.has(name) ? [unknown('It does not answer.')] : []),
+    ...(heard.notAnswering.has(name) ? [passing(unknown('It does not answer.'))] : []),
     ...(sizeBytes !== null && sizeBytes > 0 ? [] : [unknown('It does not tell its size.')]),
-    ...(unfinished.length === 0 ? [] : [unknown(`The host is still finding out what it is (udev: ${unfinished.join(', ')}).`)]),
+    ...(unfinished.length === 0
+      ? []
+      : [passing(unknown(`The host is still finding out what it is (udev: ${unfinished.join(', ')}).`))]),
     ...(isDebris ? [] : ofProbe(heard, device)),
   ];
 };

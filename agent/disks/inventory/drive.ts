@@ -43,6 +43,8 @@ export interface Reason {
   forGuests?: string;
   /** Of one that root ordered: the entry of `disks.protect`. */
   setAside?: string;
+  /** It stands for what cannot be told at this moment, and may be told in a minute: nobody is asked to decide anything on it. */
+  passing?: true;
 }
 
 /** Whoever keeps a drive in use now. */
