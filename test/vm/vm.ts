@@ -32,8 +32,8 @@ export interface Vm {
   usb: { pull(): Promise<void>; plug(): Promise<void> };
   /** The NVMe drive's critical warning byte. */
   nvmeWarning(byte: number): Promise<void>;
-  /** At most so many bytes a second of a drive (`sata`, `nvme`, `lvm`, `spare`); 0: as many as there are. */
-  throttle(drive: string, bytes: number): Promise<void>;
+  /** At most so many bytes a second of a drive (`sata`, `nvme`, `lvm`, `spare`), or of what is written to it; 0: as many as there are. */
+  throttle(drive: string, bytes: number, what?: 'all' | 'writes'): Promise<void>;
   /** Power off and on again, in whatever it was doing: what was only in its memory is gone. Resolves when it has booted. */
   powerCut(): Promise<void>;
   /** Whether its kernel still runs. */
@@ -238,9 +238,9 @@ export const bootVm = async (fill: (share: string) => Promise<void>): Promise<Vm
     },
     nvmeWarning: async (byte) =>
       void (await qmp('qom-set', { path: '/machine/peripheral/dnvme', property: 'smart_critical_warning', value: byte })),
-    throttle: async (name, bytes) => {
-      const rest = { bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 };
-      await qmp('block_set_io_throttle', { id: `d${name}`, bps: bytes, ...rest });
+    throttle: async (name, bytes, what = 'all') => {
+      const rates = what === 'all' ? { bps: bytes, bps_wr: 0 } : { bps: 0, bps_wr: bytes };
+      await qmp('block_set_io_throttle', { id: `d${name}`, ...rates, bps_rd: 0, iops: 0, iops_rd: 0, iops_wr: 0 });
     },
     powerCut: async () => {
       const before = await out(BOOT_ID);

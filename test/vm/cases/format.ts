@@ -7,7 +7,7 @@ import { SERIALS, WWNS } from '../vm.ts';
 
 const SPARE = `/dev/disk/by-id/wwn-${WWNS.spare}`;
 const STATES = '/var/lib/felhom-agent/formats';
-/** A second of this machine's: so that a phase takes long enough to be met in it. Some 80 MB are moved before mkfs begins, and 1 MB by it. */
+/** Written in a second of this machine's: so that a phase takes long enough to be met in it. Some 40 MB are written before mkfs begins, and 1 MB by it. */
 const SLOW_BYTES = 600_000;
 /** Of two calls, the first of which only asks, by the machine's own clock. */
 const ANSWER_MS = 12_000;
@@ -39,13 +39,13 @@ export const formatCases = (host: () => VmHost): void => {
     /** It stays there: the drive stands still from then on. */
     const reached = async (id: string, phase: string): Promise<void> => {
       await host().vm.waitFor(`grep -q '"phase":"${phase}"' ${STATES}/${id}.json`);
-      await host().vm.throttle('spare', 1);
+      await host().vm.throttle('spare', 1, 'writes');
     };
 
     /** On a slow drive, until it is in a phase. */
     const beginSlowly = async (phase: string): Promise<string> => {
       const { vm } = host();
-      await vm.throttle('spare', SLOW_BYTES);
+      await vm.throttle('spare', SLOW_BYTES, 'writes');
       const began = await vm.clock();
       const { status, json } = await begin();
       const ms = (await vm.clock()) - began;
