@@ -24,6 +24,7 @@ import { createSynchronised } from './ports/synchronised.ts';
 import { composePrepare } from './serve-prepare.ts';
 import { type ClockMark, loadClockMark } from './trust/clock-mark.ts';
 import { loadStateTrust, type StateTrust } from './trust/state-trust.ts';
+import { createTurn } from './turn.ts';
 
 export interface Trusted {
   trust: StateTrust;
@@ -74,14 +75,17 @@ const TICK_MS = 60_000;
 
 export const composeOps = async (parts: OpsParts) => {
   const { store, clock, boot, journal, trust, mark, inUse } = parts;
+  const inTurn = createTurn();
   const register = await loadRegister({ store, clock, boot, maxAgeMs: () => parts.settings().maxAgeMs });
   const { prepare, ...preparing } = composePrepare({
     ...parts,
     ops: { list: register.all, setPrepared: register.setPrepared },
+    job: (jobId) => parts.formatting().job(jobId),
+    inTurn,
   });
   const { ops, guests, admin } = createOps({
     ...parts,
-    ...{ register, prepare, jobView },
+    ...{ register, prepare, jobView, inTurn },
     keys: opsignKeysIn(parts.keysFile),
     holders: (drive) => inUse.holders(drive),
   });

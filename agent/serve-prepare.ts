@@ -3,6 +3,7 @@ import { type Clock, repeat } from '#shared/clock';
 import { auditEntry } from './audit.ts';
 import type { Backups } from './backups/service.ts';
 import type { InUse } from './disks/deeds/in-use.ts';
+import type { FormatJob } from './disks/format/format.ts';
 import type { Current } from './disks/known/current.ts';
 import type { Records } from './disks/known/records.ts';
 import type { Problems } from './health/problems.ts';
@@ -18,6 +19,7 @@ import type { Proc } from './ports/proc.ts';
 import type { Proxmox } from './ports/proxmox.ts';
 import { createStorageSwitch } from './ports/storage-switch.ts';
 import type { Store } from './ports/store.ts';
+import type { InTurn } from './turn.ts';
 
 export interface PrepareParts {
   store: Pick<Store, 'write'>;
@@ -34,6 +36,10 @@ export interface PrepareParts {
   backups: () => Pick<Backups, 'running' | 'cancel'>;
   letGoArchives: (storages: readonly string[]) => Promise<void>;
   ops: Pick<Ops, 'list' | 'setPrepared'>;
+  /** Of a format; null: long over. */
+  job: (jobId: string) => FormatJob | null;
+  /** The same for signatures. */
+  inTurn: InTurn;
   loopDrives: readonly string[];
   /** Mounts are systemd's, not the agent's own. */
   byUnits: boolean;
@@ -66,8 +72,8 @@ const createResolve = () => {
 };
 
 export const composePrepare = (parts: PrepareParts) => {
-  const { store, clock, journal, problems, proc, proxmox, ops, byUnits, isHost } = parts;
-  const outOfUse = createOutOfUse({ ops, proxmox, problems, journal });
+  const { store, clock, journal, problems, proc, proxmox, ops, job, byUnits, isHost } = parts;
+  const outOfUse = createOutOfUse({ ops, job, proxmox, problems, journal });
   const prepare: Prepare = createPrepare({
     ...parts,
     mounts: createHostMounts({ run: runCommand, proc, byUnits }),

@@ -13,7 +13,7 @@ import type { OpsignKeys } from '../ports/opsign-keys.ts';
 import type { Statement, Store } from '../ports/store.ts';
 import type { ClockMark } from '../trust/clock-mark.ts';
 import type { StateTrust } from '../trust/state-trust.ts';
-import { createTurn } from '../turn.ts';
+import { createTurn, type InTurn } from '../turn.ts';
 import { judgeGrant } from './judge.ts';
 import type { Op, Prepare } from './op.ts';
 import type { KeptOp } from './op-rows.ts';
@@ -30,6 +30,8 @@ export interface AcceptPorts {
   keys: OpsignKeys;
   formatting: () => Pick<Formatting, 'begin' | 'job'>;
   prepare: Pick<Prepare, 'obstacles'>;
+  /** The same for whoever takes drives out of use, or puts them back. */
+  inTurn: InTurn;
   /** Whoever keeps its drive in use now, each a sentence, for root. Never rejects. */
   users: (op: Op) => Promise<readonly string[]>;
   claims: () => Claims;
@@ -64,7 +66,7 @@ const usedRow = ({ claims: { jti, iat, exp, sub }, kid, op }: Carried, now: numb
 export const createAccept = (ports: AcceptPorts) => {
   const { register, trust, mark, keys, formatting, prepare, claims, store, clock, journal, hostScope } = ports;
   /** One signature after the other: the next is judged over what the one before it left. */
-  const inTurn = createTurn();
+  const oneByOne = createTurn();
 
   const requireTrust = async (isRoot: boolean): Promise<void> => {
     await trust.look();
@@ -185,7 +187,8 @@ export const createAccept = (ports: AcceptPorts) => {
       };
     };
     try {
-      return await formatting().begin({ vmid: op.vmid, find: found(op), fstype: op.fstype, askedId: '' }, permit);
+      const wish: Wish = { vmid: op.vmid, find: found(op), fstype: op.fstype, askedId: '' };
+      return await ports.inTurn(() => formatting().begin(wish, permit));
     } catch (error) {
       throw await explained(error, carried, isUsed);
     }
@@ -222,7 +225,7 @@ export const createAccept = (ports: AcceptPorts) => {
   };
 
   return (text: string, carrier: Carrier, opId?: string): Promise<FormatJob> =>
-    inTurn(async () => {
+    oneByOne(async () => {
       try {
         return await accept(text, carrier, opId);
       } catch (error) {

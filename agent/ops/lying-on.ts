@@ -47,6 +47,8 @@ export interface LyingContext {
 interface World {
   heard: Heard;
   atlas: Atlas;
+  /** The host's mount points. */
+  mounted: ReadonlySet<string>;
   drive: Drive;
   context: LyingContext;
 }
@@ -65,11 +67,19 @@ const placesOf = (storage: StorageSection, { resolved }: LyingContext): string[]
 const isAdrift = ({ atlas, context }: World, storage: StorageSection): boolean =>
   placesOf(storage, context).some((place) => OWN_POINTS.test(atlas.pointOf(place)));
 
+/** Where it was mounted until it was taken out of use, something else is mounted by now. */
+const hasAnother = ({ atlas, mounted, context }: World, storage: StorageSection): boolean =>
+  placesOf(storage, context).some((place) => {
+    const point = atlas.pointOf(place);
+    return context.former?.points.includes(point) === true && mounted.has(point);
+  });
+
 /** Of a drive that somebody unmounted by hand only its record still tells which storage it was. */
 const wasOn = (world: World, storage: StorageSection): boolean => {
   const { record, related } = world.drive;
   const named = [record, ...related].some((one) => storageNamedIn(one?.role?.why ?? '') === storage.id);
-  return (named && isAdrift(world, storage)) || (world.context.former?.storages.includes(storage.id) ?? false);
+  const taken = world.context.former?.storages.includes(storage.id) ?? false;
+  return (named && isAdrift(world, storage)) || (taken && !hasAnother(world, storage));
 };
 
 const storagesOn = (world: World): StorageSection[] =>
@@ -131,8 +141,9 @@ const isOnPlace = (place: string, points: readonly string[]): boolean => points.
 /** Over evidence in which nothing is missing. */
 export const lyingOn = (evidence: Evidence, drive: Drive, context: LyingContext): LyingOn => {
   const heard = heardFrom(evidence);
-  const world: World = { heard, atlas: atlasOf(heard, context), drive, context };
   const onHost = heard.mounts.filter(({ host }) => host).map(({ mount }) => mount);
+  const mounted = new Set(onHost.map(({ point }) => point));
+  const world: World = { heard, atlas: atlasOf(heard, context), mounted, drive, context };
   const mounts = onHost.filter((mount) => isOn(world, world.atlas.ofMount(mount)) && mount.fstype !== 'autofs');
   const ids = new Set(mounts.map(({ id }) => id));
   const storages = storagesOn(world);

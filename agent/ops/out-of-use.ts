@@ -2,10 +2,11 @@
 import type { Problems } from '../health/problems.ts';
 import type { Journal } from '../ports/journal.ts';
 import { forGuest, type Proxmox } from '../ports/proxmox.ts';
+import { createFate, type FatePorts } from './fate.ts';
 import type { Op, Ops, Prepared } from './op.ts';
 import { sentenceOf, wayBack } from './prepare-words.ts';
 
-export interface OutOfUsePorts {
+export interface OutOfUsePorts extends FatePorts {
   ops: Pick<Ops, 'list' | 'setPrepared'>;
   proxmox: Pick<Proxmox, 'storageConfigs' | 'backupJobs'>;
   problems: Pick<Problems, 'raise' | 'clear'>;
@@ -32,7 +33,10 @@ const storagesIn = (all: readonly Switched[]): string[] => [
   ...new Set(all.flatMap((one) => (one.kind === 'storage-disabled' ? [one.storage] : []))),
 ];
 
-export const createOutOfUse = ({ ops, proxmox, problems, journal }: OutOfUsePorts) => {
+export const createOutOfUse = (ports: OutOfUsePorts) => {
+  const { ops, proxmox, problems, journal } = ports;
+  const fateOf = createFate(ports);
+
   const lookNow = async (): Promise<Now> => {
     const [storages, jobs] = await Promise.all([proxmox.storageConfigs(), proxmox.backupJobs()]);
     return {
@@ -40,9 +44,6 @@ export const createOutOfUse = ({ ops, proxmox, problems, journal }: OutOfUsePort
       jobs: new Set(jobs.filter(({ enabled }) => !enabled).map(({ id }) => id)),
     };
   };
-
-  const isErased = (op: Op, all: readonly Op[]): boolean =>
-    all.some(({ drive, state }) => drive === op.drive && state === 'granted');
 
   /** What the operator put to use otherwise, or took out of Proxmox, is no more of this operation's. */
   const forget = async (op: Op, off: Now): Promise<Op> => {
@@ -71,14 +72,18 @@ export const createOutOfUse = ({ ops, proxmox, problems, journal }: OutOfUsePort
   };
 
   const check = async (): Promise<void> => {
-    const all = ops.list();
-    const prepared = all.filter((op) => op.prepared.some(isSwitched));
+    const prepared = ops.list().filter((op) => op.prepared.some(isSwitched));
     const off = prepared.length === 0 ? NOTHING_OFF : await lookNow();
     const standing = [];
     for (const op of prepared) {
-      const erased = isErased(op, all);
-      const now = erased ? await forget(op, off) : op;
-      standing.push({ op: now, erased, off: now.prepared.filter(isSwitched).filter((one) => isStillOff(one, off)) });
+      const fate = fateOf(op);
+      // What is at stake may turn out to be as it was.
+      const now = fate === 'erased' ? await forget(op, off) : op;
+      standing.push({
+        op: now,
+        erased: fate !== 'as-it-was',
+        off: now.prepared.filter(isSwitched).filter((one) => isStillOff(one, off)),
+      });
     }
     const still = standing.filter((one) => one.off.length > 0);
     if (still.length > 0) tell(still);

@@ -125,6 +125,20 @@ export const notPutBack = (left: readonly Prepared[], why: string, cause: unknow
     cause,
   );
 
+export const beingErased = ({ id }: Op): FelhomError =>
+  new FelhomError(
+    'op-not-prepared',
+    `The drive is being erased now, so nothing is put back. How that ends, "felhom-agent ops show ${id}" tells.`,
+  );
+
+/** It was another operation that took the drive out of use. @param others on the same drive */
+export const preparedFor = ({ id }: Op, others: readonly Op[]): FelhomError =>
+  new FelhomError(
+    'op-not-prepared',
+    `Nothing was taken out of use for ${id}, so nothing was changed. It was for another operation on the same drive: ` +
+      others.map((other) => `felhom-agent ops prepare ${other.id} --undo`).join('; '),
+  );
+
 /** Its file system is gone: what was on it does not come back, and its storage would fill the host's own disk. */
 export const erased = (left: readonly Prepared[]): FelhomError => {
   const storages = left.flatMap((one) => (one.kind === 'storage-disabled' ? [one.storage] : []));

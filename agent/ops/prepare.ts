@@ -9,18 +9,20 @@ import type { Mount } from '#shared/mountinfo';
 import type { DriveCheck } from '../ports/drive-check.ts';
 import type { HostMounts } from '../ports/host-mounts.ts';
 import { forGuest } from '../ports/proxmox.ts';
-import { createTurn } from '../turn.ts';
+import type { InTurn } from '../turn.ts';
 import { type Unmounted, unmountedOf } from './host-mount.ts';
 import { topAt } from './lying-on.ts';
 import type { Op, Ops, Prepare, Prepared } from './op.ts';
 import { createScenes, idsOf, type Scene, type ScenePorts } from './prepare-scene.ts';
-import { failedAndUndone, notOpen, notPutBack, sentenceOf, standing, stillUsed } from './prepare-words.ts';
+import { failedAndUndone, notOpen, notPutBack, preparedFor, sentenceOf, standing, stillUsed } from './prepare-words.ts';
 import { createPutBack, type PutBackPorts } from './put-back.ts';
 import type { RunningBackups } from './running-backups.ts';
 import { createSteps, type Steps } from './steps.ts';
 
 export interface PreparePorts extends Omit<ScenePorts, 'proxmox'>, PutBackPorts {
   clock: Clock;
+  /** The same for signatures: none is carried out while its drive is taken out of use, or put back. */
+  inTurn: InTurn;
   current: ScenePorts['current'] & PutBackPorts['current'];
   check: ScenePorts['check'] & Pick<DriveCheck, 'flush'>;
   mounts: HostMounts;
@@ -70,7 +72,7 @@ const explained = (error: unknown, steps: Steps, { id }: Op): FelhomError => {
 
 export const createPrepare = (ports: PreparePorts): Prepare => {
   const { clock, journal, current, check, mounts, storageSwitch, running, ops } = ports;
-  const inTurn = createTurn();
+  const { inTurn } = ports;
   const scenes = createScenes(ports);
   const { putBack, refuseErased } = createPutBack(ports);
 
@@ -151,7 +153,11 @@ export const createPrepare = (ports: PreparePorts): Prepare => {
 
   const undo = async (asking: Op): Promise<readonly Prepared[]> => {
     const op = newest(asking);
-    if (op.prepared.length === 0) return [];
+    if (op.prepared.length === 0) {
+      const others = ops.list().filter((other) => other.drive === op.drive && other.prepared.length > 0);
+      if (others.length > 0) throw preparedFor(op, others);
+      return [];
+    }
     await refuseErased(op);
     const steps = createSteps(ops, op);
     const failure = await putBack(op, steps);

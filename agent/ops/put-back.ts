@@ -6,22 +6,26 @@ import type { HostMounts } from '../ports/host-mounts.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Proxmox } from '../ports/proxmox.ts';
 import type { StorageSwitch } from '../ports/storage-switch.ts';
+import { createFate, type FatePorts } from './fate.ts';
 import { plainOptions, sourceNow, type Unmounted } from './host-mount.ts';
-import type { Op, Ops, Prepared } from './op.ts';
+import { topAt } from './lying-on.ts';
+import type { Op, Prepared } from './op.ts';
 import { asked, theirDrive } from './prepare-scene.ts';
-import { erased } from './prepare-words.ts';
+import { beingErased, erased } from './prepare-words.ts';
 import type { Steps } from './steps.ts';
 
-export interface PutBackPorts {
+export interface PutBackPorts extends FatePorts {
   journal: Journal;
   current: Pick<Current, 'fresh' | 'changed'>;
   mounts: Pick<HostMounts, 'seen' | 'mount'>;
   proxmox: Pick<Proxmox, 'backupJobs' | 'storageConfigs'>;
   storageSwitch: StorageSwitch;
-  ops: Pick<Ops, 'list'>;
 }
 
-export const createPutBack = ({ journal, current, mounts, proxmox, storageSwitch, ops }: PutBackPorts) => {
+export const createPutBack = (ports: PutBackPorts) => {
+  const { journal, current, mounts, proxmox, storageSwitch } = ports;
+  const fateOf = createFate(ports);
+
   /** With the options that it had, or at least with those that keep it from doing harm. */
   const mountAt = (one: Unmounted, source: string): Promise<void> =>
     mounts.mount({ ...one, source }).catch(() => mounts.mount({ ...one, source, options: plainOptions(one.options) }));
@@ -33,7 +37,10 @@ export const createPutBack = ({ journal, current, mounts, proxmox, storageSwitch
     const numbers = drive?.filesystems.find(({ device }) => `/dev/${device}` === source)?.numbers;
     const isIt = ({ point, device, source: from }: Mount): boolean =>
       point === one.point && (device === numbers || from === source || one.fstype === 'none');
-    if ((await mounts.seen()).some(isIt)) return;
+    const seen = await mounts.seen();
+    if (seen.some(isIt)) return;
+    // Whoever gave the place to another drive writes there.
+    if (topAt(seen, one.point) !== undefined) throw new Error(`something else is mounted at ${one.point} by now`);
     await mountAt(one, source);
     if (!(await mounts.seen()).some(isIt)) throw new Error(`nothing is mounted at ${one.point}`);
   };
@@ -59,10 +66,6 @@ export const createPutBack = ({ journal, current, mounts, proxmox, storageSwitch
     }
   };
 
-  /** Erased by this operation, or by another one since. */
-  const isErased = ({ id, drive, state }: Op): boolean =>
-    state === 'granted' || ops.list().some((other) => other.id !== id && other.drive === drive && other.state === 'granted');
-
   return {
     /** Not past one that fails: a storage whose drive is not mounted stays disabled. @returns why it failed; null: all is back */
     putBack: async (op: Op, steps: Steps): Promise<unknown> => {
@@ -78,9 +81,11 @@ export const createPutBack = ({ journal, current, mounts, proxmox, storageSwitch
       }
     },
 
-    /** A grant may have been used up without a byte written: then all that was mounted is still there. */
+    /** A format may have ended before it came to what was mounted: then all of that is still there. */
     refuseErased: async (op: Op): Promise<void> => {
-      if (!isErased(op)) return;
+      const fate = fateOf(op);
+      if (fate === 'as-it-was') return;
+      if (fate === 'at-stake') throw beingErased(op);
       const drive = theirDrive(await current.fresh(), op);
       const mounted = op.prepared.filter((one) => one.kind === 'unmounted');
       const isThere = drive !== undefined && mounted.length > 0 && mounted.every((one) => sourceNow(drive, one) !== null);

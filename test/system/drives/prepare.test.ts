@@ -11,6 +11,7 @@ import { createHostMounts } from '#agent/ports/host-mounts';
 import { createProc } from '#agent/ports/proc';
 import { parseStorages } from '#agent/ports/proxmox-files';
 import { createStorageSwitch } from '#agent/ports/storage-switch';
+import { createTurn } from '#agent/turn';
 import type { FelhomError } from '#shared/errors';
 import { parseMountinfo } from '#shared/mountinfo';
 import { openOp } from '../../unit/agent/ops/prepare-host.ts';
@@ -80,6 +81,8 @@ const stage = async (lab: Lab): Promise<Stage> => {
         op = { ...op, prepared };
       },
     },
+    job: () => null,
+    inTurn: createTurn(),
     audit: async () => undefined,
     changed: () => undefined,
   });

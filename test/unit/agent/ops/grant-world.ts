@@ -200,8 +200,9 @@ export const grantHost = async (change: Partial<HostState> = {}, place?: string)
     });
     const boot = { bootId: state.bootId, ms: () => clock.monotonic() };
     const register = await loadRegister({ store, clock, boot, maxAgeMs: () => state.maxAgeMs });
+    const inTurn = createTurn();
     const service = createOps({
-      ...{ hostScope: state.hostScope, register, trust, mark, store, clock, journal, current, jobView },
+      ...{ hostScope: state.hostScope, inTurn, register, trust, mark, store, clock, journal, current, jobView },
       claims: () => state.claims,
       formatting: () => formatting,
       keys: {
@@ -221,7 +222,7 @@ export const grantHost = async (change: Partial<HostState> = {}, place?: string)
       },
       holders: async () => state.holders,
     });
-    return { store, jobs, trust, mark, register, end, ...service };
+    return { store, jobs, trust, mark, register, end, inTurn, ...service };
   };
 
   let built = await build();

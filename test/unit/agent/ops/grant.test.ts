@@ -82,6 +82,22 @@ describe('a signature that fits', () => {
     expect([host.state.erased.length, await host.used()]).toEqual([1, 1]);
   });
 
+  test('waits while a drive is taken out of use or put back', async () => {
+    const host = await start();
+    const { text } = await signedOp(host);
+    let end = (): void => undefined;
+    const preparing = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    void host.now.inTurn(() => preparing);
+    const answer = heard(host.carry(text));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    host.state.obstacles = ['The Proxmox storage "usb" is enabled.'];
+    end();
+    expect(await answer).toMatch(/^op-not-prepared: /);
+    expect([host.state.erased.length, await host.used()]).toEqual([0, 0]);
+  });
+
   test('a call that takes long is answered in time and joined by whoever carries the same again', async () => {
     let go = (): void => undefined;
     const slow = new Promise<void>((resolve) => {

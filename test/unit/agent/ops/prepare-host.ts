@@ -1,6 +1,7 @@
 /** A host in memory whose backup drive is taken out of use: what it has is data, what is done to it is a list, and it dies when told. */
 
 import type { Job } from '#agent/backups/jobs';
+import type { FormatJob } from '#agent/disks/format/format';
 import type { Drive, DriveRecord, Holder, Inventory } from '#agent/disks/inventory/drive';
 import type { Evidence } from '#agent/disks/inventory/evidence';
 import { inventoryOf } from '#agent/disks/inventory/inventory';
@@ -9,6 +10,7 @@ import type { Op, Prepare, Prepared } from '#agent/ops/op';
 import { createOutOfUse } from '#agent/ops/out-of-use';
 import { createPrepare, type PreparePorts } from '#agent/ops/prepare';
 import { createRunningBackups } from '#agent/ops/running-backups';
+import { createTurn, type InTurn } from '#agent/turn';
 import type { Clock } from '#shared/clock';
 import { isWithin } from '#shared/mountinfo';
 import { contextOf, evidenceOf, type HostSpec, host } from '../disks/host.ts';
@@ -45,6 +47,8 @@ export interface HostState {
   remembered: string;
   /** A mount option that the kernel takes no more. */
   refusedOption: string;
+  /** Of formats, by id. */
+  formats: Record<string, Pick<FormatJob, 'state' | 'phase'>>;
 }
 
 const record: DriveRecord = {
@@ -80,6 +84,7 @@ export const backupHost = (more: Partial<HostState> = {}): HostState => ({
   others: [],
   holders: [],
   remembered: '',
+  formats: {},
   refusedOption: '',
   ...more,
 });
@@ -129,6 +134,8 @@ export interface PrepareHost {
   /** What there is, to compare. */
   picture(): unknown;
   check(): Promise<void>;
+  /** That in which signatures are carried out too. */
+  inTurn: InTurn;
 }
 
 interface Fate {
@@ -208,8 +215,10 @@ export const prepareHost = (state: HostState, { dieAt = 0, failAt = 0, after = (
     backupJobs: async () => Object.entries(state.jobs).map(([id, { dumpDir = '', ...job }]) => ({ id, dumpDir, ...job })),
   };
   const ops = { list: () => [state.op, ...state.others], setPrepared };
+  const job = (jobId: string) => state.formats[jobId] ?? null;
+  const inTurn = createTurn();
   const outOfUse = createOutOfUse({
-    ...{ ops, proxmox },
+    ...{ ops, job, proxmox },
     journal: () => undefined,
     problems: {
       raise: (problem) => void problems.set(problem.code, problem),
@@ -267,6 +276,8 @@ export const prepareHost = (state: HostState, { dieAt = 0, failAt = 0, after = (
     running,
     letGoArchives: async (storages) => effect(`let go ${storages.join(' ')}`, () => undefined),
     ops,
+    job,
+    inTurn,
     audit: async (what) => void audits.push(what),
     changed: () => undefined,
   };
@@ -284,5 +295,6 @@ export const prepareHost = (state: HostState, { dieAt = 0, failAt = 0, after = (
         mounts: state.mounts.map(({ point, from, root = '/' }) => ({ point, from, root })),
       }),
     check: outOfUse.check,
+    inTurn,
   };
 };

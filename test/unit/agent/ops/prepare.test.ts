@@ -343,6 +343,72 @@ describe('afterwards', () => {
     expect(await undone(one)).toEqual([]);
     expect(one.picture()).toEqual(before);
   });
+
+  test('nor does it lose the way back while that is being found out, whether it was mounted or not', async () => {
+    const state = backupHost({ own: [], remembered: 'Proxmox keeps backups on it (storage "usb-backup").' });
+    delete state.storages['usb-backup']?.is_mountpoint;
+    for (const mounts of [state.mounts, []]) {
+      const one = prepareHost(structuredClone({ ...state, mounts }));
+      const before = one.picture();
+      await prepared(one);
+      one.state.op = { ...one.state.op, state: 'granted', jobId: 'fmt-1' };
+      one.state.formats['fmt-1'] = { state: 'running', phase: 'holding' };
+      await one.check();
+      expect((await refused(undone(one))).message).toMatch(/being erased now/);
+      one.state.formats['fmt-1'] = { state: 'failed', phase: 'holding' };
+      await one.check();
+      expect(one.problems.get('storage-out-of-use')?.nextStep).toMatch(/If the drive is not to be erased: .* --undo\.$/);
+      expect(await undone(one)).toEqual([]);
+      expect(one.picture()).toEqual(before);
+    }
+  });
+
+  test('a signature that comes while it is put back waits for that, and finds it in use again', async () => {
+    const state = backupHost({ mounts: [], own: [], remembered: 'Proxmox keeps backups on it (storage "usb-backup").' });
+    delete state.storages['usb-backup']?.is_mountpoint;
+    const one = prepareHost(state);
+    await prepared(one);
+    const undoing = undone(one);
+    const obstacles = one.inTurn(() => one.prepare.obstacles(one.current()));
+    await undoing;
+    expect(await obstacles).toEqual([expect.stringMatching(/"usb-backup" is enabled/)]);
+  });
+});
+
+describe('another drive by now', () => {
+  const withAnother = async (): Promise<PrepareHost> => {
+    const one = prepareHost(backupHost({ own: [] }));
+    await prepared(one);
+    one.state.mounts = [{ point: '/mnt/usb', from: 'sdc1' }];
+    for (const id of ['usb-backup', 'nested']) delete one.state.storages[id]?.disable;
+    return one;
+  };
+
+  test('a storage that was given one is no obstacle, and is not taken from it', async () => {
+    const one = await withAnother();
+    one.state.remembered = 'Backups were seen on it.';
+    expect(await one.prepare.obstacles(one.current())).toEqual([]);
+    one.done.length = 0;
+    await prepared(one);
+    expect(one.done).not.toContain('disable usb-backup');
+  });
+
+  test('the former one is not mounted over it', async () => {
+    const one = await withAnother();
+    const before = one.picture();
+    expect((await refused(undone(one))).message).toMatch(/something else is mounted at \/mnt\/usb by now/);
+    expect(one.picture()).toEqual(before);
+  });
+});
+
+test('undoing for one operation what was done for another on the same drive: it is named, not said to be in use again', async () => {
+  const one = prepareHost(backupHost({ own: [] }));
+  await prepared(one);
+  const other = openOp({ id: 'op-000000000000' });
+  one.state.others = [other];
+  one.done.length = 0;
+  expect((await refused(one.prepare.undo(other))).message).toMatch(`felhom-agent ops prepare ${OP_ID} --undo`);
+  expect(one.done).toEqual([]);
 });
 
 test('a storage whose drive cannot be mounted again stays disabled, and the command is told', async () => {
