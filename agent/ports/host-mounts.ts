@@ -19,7 +19,7 @@ export interface HostMount {
 /** Everything rejects with what went wrong for the log (`CommandError`). */
 export interface HostMounts {
   seen(): Promise<readonly Mount[]>;
-  unmount(mount: Pick<HostMount, 'point' | 'unit'>): Promise<void>;
+  unmount(mount: Pick<HostMount, 'point'>): Promise<void>;
   mount(mount: HostMount): Promise<void>;
 }
 
@@ -34,20 +34,6 @@ export interface HostMountsPorts {
 const ON_HOST = ['--quiet', '--collect', '--service-type=oneshot', '--'];
 
 export const createHostMounts = ({ run, proc, byUnits }: HostMountsPorts): HostMounts => {
-  /** systemd.mount(5): a unit may say that it is unmounted lazily or by force. */
-  const isGentle = async (unit: string): Promise<boolean> => {
-    const said = await run('systemctl', ['show', '--value', '--property=LazyUnmount', '--property=ForceUnmount', '--', unit]);
-    return said
-      .split('\n')
-      .filter((line) => line !== '')
-      .every((line) => line === 'no');
-  };
-
-  const umount = (point: string): Promise<string> => {
-    const args = ['--no-canonicalize', '--', point];
-    return byUnits ? run('systemdRun', [...ON_HOST, '/usr/bin/umount', ...args]) : run('umount', args);
-  };
-
   const starts = (unit: string): Promise<boolean> =>
     run('systemctl', ['start', '--', unit]).then(
       () => true,
@@ -56,9 +42,10 @@ export const createHostMounts = ({ run, proc, byUnits }: HostMountsPorts): HostM
 
   return {
     seen: async () => parseMountinfo(await (byUnits ? proc.mountinfoOf(1) : proc.mountinfo())),
-    unmount: async ({ point, unit }) => {
-      if (byUnits && unit !== '' && (await isGentle(unit))) await run('systemctl', ['stop', '--', unit]);
-      else await umount(point);
+    // Never by its unit: whoever requires that (RequiresMountsFor=) would be ended first, somebody's backup too. systemd.unit(5), Requires=.
+    unmount: async ({ point }) => {
+      const args = ['--no-canonicalize', '--', point];
+      await (byUnits ? run('systemdRun', [...ON_HOST, '/usr/bin/umount', ...args]) : run('umount', args));
     },
     mount: async ({ point, source, fstype, options, unit }) => {
       // Its line in fstab may have been taken out since, and the unit with it.

@@ -1,4 +1,4 @@
-/** The host's own mounts where systemd is the first process: by their unit or by umount(8), never under somebody who uses them. */
+/** The host's own mounts where systemd is the first process: never unmounted under somebody who uses them, and nobody is ended for it. */
 import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const portIn = (host: NspawnHost) =>
   });
 
 describe.skipIf(missing !== '')(`the host's own mounts${missing && ` (skipped: there is no ${missing} here)`}`, () => {
-  test('go by their unit or without one, not while somebody uses them, not lazily, and come back', async () => {
+  test('go, with a unit or without one, not while somebody uses them, not lazily, and come back', async () => {
     await withLab(async (lab) => {
       const drive = await lab.drive({ name: 'backup', mb: 32 });
       await lab.mkfs(drive.device, 'ext4');
@@ -60,10 +60,10 @@ describe.skipIf(missing !== '')(`the host's own mounts${missing && ` (skipped: t
         expect(await isMounted()).toBe(true);
         await host.run('systemd-run', '--quiet', '--collect', '--unit=user', 'sh', '-c', `cd ${point}; exec sleep 600`);
         await host.run('sh', '-c', 'until grep -q sleep /proc/$(systemctl show -P MainPID user)/comm; do sleep 0.05; done');
-        await expect(mounts.unmount({ point, unit: named })).rejects.toThrow(CommandError);
+        await expect(mounts.unmount({ point })).rejects.toThrow(CommandError);
         expect(await isMounted()).toBe(true);
         await host.run('systemctl', 'stop', 'user.service');
-        await mounts.unmount({ point, unit: named });
+        await mounts.unmount({ point });
         expect(await isMounted()).toBe(false);
       }
 
@@ -72,8 +72,38 @@ describe.skipIf(missing !== '')(`the host's own mounts${missing && ` (skipped: t
       await host.run('systemctl', 'daemon-reload');
       await mounts.mount({ ...spec, unit });
       expect((await mounts.seen()).find((mount) => mount.point === point)?.options).toContain('noatime');
-      await mounts.unmount({ point, unit });
+      await mounts.unmount({ point });
       expect(await isMounted()).toBe(false);
     });
+  });
+
+  test('a service that requires a mount is not ended so that it can go', async () => {
+    const host = await bootHost();
+    try {
+      const mounts = portIn(host);
+      const points = async () => (await mounts.seen()).map(({ point }) => point);
+      const isActive = async (unit: string) => (await host.try('/usr/bin/systemctl', 'is-active', unit)).stdout.trim();
+      const usb = { point: '/mnt/usb', unit: 'mnt-usb.mount' };
+      host.write('etc/systemd/system/mnt-usb.mount', '[Mount]\nWhat=usb\nWhere=/mnt/usb\nType=tmpfs\n');
+      const service = (directory: string): string =>
+        `[Unit]\nRequiresMountsFor=/mnt/usb\n[Service]\nWorkingDirectory=${directory}\nExecStart=/usr/bin/sleep 1000\n`;
+      host.write('etc/systemd/system/borg.service', service('/mnt/usb'));
+      host.write('etc/systemd/system/idle.service', service('/'));
+      await host.run('/usr/bin/systemctl', 'daemon-reload');
+      await host.run('/usr/bin/systemctl', 'start', 'borg.service', 'idle.service');
+
+      await expect(mounts.unmount(usb)).rejects.toThrow(CommandError);
+      expect([await points(), await isActive('borg.service')]).toEqual([expect.arrayContaining([usb.point]), 'active']);
+
+      await host.run('/usr/bin/systemctl', 'stop', 'borg.service');
+      await mounts.unmount(usb);
+      expect(await points()).not.toContain(usb.point);
+      expect(await isActive('idle.service')).toBe('active');
+
+      await mounts.mount({ ...usb, source: 'usb', fstype: 'tmpfs', options: 'rw' });
+      expect(await points()).toContain(usb.point);
+    } finally {
+      await host.close();
+    }
   });
 });
