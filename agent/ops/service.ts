@@ -120,10 +120,13 @@ export const createOps = (ports: OpsPorts) => {
     },
   };
 
-  const adminView = (op: Op, used: readonly string[]): AdminOp => {
+  /** Kernel names change at every replug: of one that is open it is the drive's of now, and none where it is not plugged in. */
+  const deviceOf = (op: Op, drive: Drive | undefined): string => (op.state === 'open' ? (drive?.name ?? '') : op.device);
+
+  const adminView = (op: Op, drive: Drive | undefined, used: readonly string[]): AdminOp => {
     const job = op.jobId === '' ? null : formatting().job(op.jobId);
     return {
-      op: opView(op, hostScope),
+      op: { ...opView(op, hostScope), device: deviceOf(op, drive) },
       in_use: [...used],
       prepared: prepare.sentences(op.prepared),
       granted_by: op.grantedBy,
@@ -139,8 +142,9 @@ export const createOps = (ports: OpsPorts) => {
 
   const show = async (id: string): Promise<AdminOp> => {
     const op = required(id);
-    if (op.state !== 'open') return adminView(op, []);
-    return adminView(op, await inUse(driveOf(await newest(), op), ports.holders));
+    if (op.state !== 'open') return adminView(op, undefined, []);
+    const drive = driveOf(await newest(), op);
+    return adminView(op, drive, await inUse(drive, ports.holders));
   };
 
   const trustView = async (): Promise<Trust> => {
@@ -160,7 +164,8 @@ export const createOps = (ports: OpsPorts) => {
     const { drives } = (await current.inventory()).inventory;
     const views = register.recent().map(async (op) => {
       const glance = async ({ holders }: Drive) => holders;
-      return adminView(op, op.state === 'open' ? await inUse(driveOf(drives, op), glance) : []);
+      const drive = driveOf(drives, op);
+      return adminView(op, drive, op.state === 'open' ? await inUse(drive, glance) : []);
     });
     return { ops: await Promise.all(views), trust: await trustView() };
   };

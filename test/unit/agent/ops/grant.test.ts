@@ -391,6 +391,20 @@ test('a guest that tries again and again fills neither the journal nor the datab
   expect(await host.audit()).toEqual(['op-opened']);
 });
 
+test('root is shown the name that the drive has now, not the one that another drive may have taken over', async () => {
+  const host = await start();
+  const { id } = await host.open();
+  const devices = async () => {
+    const { ops } = await host.now.admin.list();
+    return [...ops.map(({ op }) => op.device), (await host.now.admin.show(id)).op.device];
+  };
+  expect(await devices()).toEqual(['sdb', 'sdb']);
+  host.state.drives = [{ ...backupDrive(), name: 'sdc' }];
+  expect(await devices()).toEqual(['sdc', 'sdc']);
+  host.state.drives = [];
+  expect(await devices()).toEqual(['', '']);
+});
+
 test('what a guest is told names neither obstacles nor holders of the host', async () => {
   const host = await start();
   const { text } = await signedOp(host);
