@@ -30,7 +30,10 @@ export interface OpWish {
   owner: Owner;
 }
 
+/** Of the host's one is left for each guest that has none: others cannot keep it from being asked for. */
 const MOST_OPEN = { guest: 8, host: 32 } as const;
+/** Each leaves a line in the audit for ever. */
+const MOST_MADE = { count: 30, withinMs: 3_600_000 } as const;
 /** What is over stays to be seen for so long; who asks again and again does not fill the database. */
 const KEEP_MS = 7 * 86_400_000;
 const KEEP_PER_GUEST = 8;
@@ -95,12 +98,25 @@ export const loadRegister = async ({ store, clock, boot, maxAgeMs }: RegisterPor
   const requireRoom = (vmid: number, leaving: readonly KeptOp[]): void => {
     const open = all().filter(({ id, state }) => state === 'open' && leaving.every((other) => other.id !== id));
     const own = open.filter((op) => op.vmid === vmid);
-    if (own.length < MOST_OPEN.guest && open.length < MOST_OPEN.host) return;
+    if (own.length === 0 || (own.length < MOST_OPEN.guest && open.length < MOST_OPEN.host)) return;
     throw new FelhomError(
       'too-many-ops',
       own.length < MOST_OPEN.guest
         ? 'Too many operations of this host wait for a signature already. Nothing was erased. Please try again when some of them are signed or have expired.'
         : `${own.length} operations of this guest wait for a signature already. Nothing was erased. Have them signed first, or wait until they expire.`,
+    );
+  };
+
+  /** When a guest's were made, in the agent's own time. */
+  const madeAt = new Map<number, readonly number[]>();
+
+  const requirePace = (vmid: number): void => {
+    const recent = (madeAt.get(vmid) ?? []).filter((at) => clock.monotonic() - at < MOST_MADE.withinMs);
+    madeAt.set(vmid, recent);
+    if (recent.length < MOST_MADE.count) return;
+    throw new FelhomError(
+      'too-many-ops',
+      'This guest asked for too many operations within an hour. Nothing was erased. Those that wait for a signature still do; please try again later.',
     );
   };
 
@@ -132,6 +148,7 @@ export const loadRegister = async ({ store, clock, boot, maxAgeMs }: RegisterPor
     const same = former.find((op) => isSame(op, drive, wish));
     if (same !== undefined) return same;
     requireRoom(wish.vmid, former);
+    requirePace(wish.vmid);
     const op = made(drive, record, wish);
     const replaced = former.map((one) => closed(one, REPLACED));
     const { id, durableId, fstype, device, role, model, serial } = op;
@@ -141,6 +158,7 @@ export const loadRegister = async ({ store, clock, boot, maxAgeMs }: RegisterPor
       insertOp(op, identityText(drive)),
       auditEntry(clock, `guest ${wish.vmid}`, 'op-opened', details),
     );
+    madeAt.set(wish.vmid, [...(madeAt.get(wish.vmid) ?? []), clock.monotonic()]);
     apply([...replaced, op]);
     return op;
   };
