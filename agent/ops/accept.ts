@@ -48,6 +48,7 @@ interface Signed {
 }
 
 interface Carried extends Signed {
+  text: string;
   op: KeptOp;
   carrier: Carrier;
 }
@@ -166,6 +167,8 @@ export const createAccept = (ports: AcceptPorts) => {
     const { op } = carried;
     let isUsed = false;
     const permit = async (drive: Drive): Promise<Permission> => {
+      // Its turn may have come late: a key that was retired meanwhile signs no more.
+      await read(carried.text, carried.carrier === 'root');
       const owner = ownerFor(op, drive);
       await requireFitting(carried, drive);
       await trust.prove().catch((error: unknown) => {
@@ -221,7 +224,7 @@ export const createAccept = (ports: AcceptPorts) => {
     const used = await usedAs(signed.claims.jti);
     const verdict = judgeGrant({ claims: signed.claims, hostScope, ops: mayKnow(carrier), opId, used, now: clock.now() });
     if (verdict.kind === 'join') return joined(verdict.op, verdict.usedAt);
-    return execute({ ...signed, op: verdict.op, carrier });
+    return execute({ ...signed, text, op: verdict.op, carrier });
   };
 
   return (text: string, carrier: Carrier, opId?: string): Promise<FormatJob> =>

@@ -13,7 +13,7 @@ import { type BackupJob, forGuest, type Proxmox } from '../ports/proxmox.ts';
 import { type HostView, unmountedOf } from './host-mount.ts';
 import { type LyingOn, liesWithin, lyingOn } from './lying-on.ts';
 import type { Op, Ops } from './op.ts';
-import { byPeople, inTheWay, neverTaken, notThere, notTold, obstacleSentences } from './prepare-words.ts';
+import { ambiguous, byPeople, inTheWay, neverTaken, notThere, notTold, obstacleSentences } from './prepare-words.ts';
 import type { RunningBackups } from './running-backups.ts';
 
 export interface ScenePorts {
@@ -90,6 +90,7 @@ export const createScenes = (ports: ScenePorts) => {
     const evidence = evidenceOf(inventory);
     const drive = theirDrive(inventory, op);
     if (drive === undefined) throw notThere();
+    if (drive.twins.length > 0) throw ambiguous(drive);
     const lying = await lyingNow(evidence, drive);
     const units = evidence.host.known ? evidence.host.value.units : [];
     return { drive, lying, view: { drive, mounts: lying.mounts, units } };

@@ -81,6 +81,12 @@ export const notOpen = ({ id, state }: Op): FelhomError =>
 export const notThere = (): FelhomError =>
   new FelhomError('drive-not-found', 'The drive of this operation is not plugged in, so there is nothing to take out of use.');
 
+export const ambiguous = ({ name, twins }: Drive): FelhomError =>
+  new FelhomError(
+    'drive-ambiguous',
+    `The drive cannot be told from others: ${[name, ...twins].join(' and ')} look the same to the server, so nothing was changed. Unplug all but the one that is meant.`,
+  );
+
 export const notTold = (missing: readonly { source: string; why: string }[]): FelhomError =>
   new FelhomError(
     'not-known',

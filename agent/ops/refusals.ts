@@ -121,7 +121,8 @@ export const inUse = (op: Op, users: readonly string[], cause: unknown): FelhomE
 
 /** Of whatever kept the drive from being erased before the signature was recorded. */
 export const stillGood = (op: Op, error: FelhomError): FelhomError => {
-  if (error.message.includes(UNUSED)) return error;
+  // Of the signature or the operation itself: to carry it again is of no use.
+  if (error.code === 'grant-refused' || error.message.includes(UNUSED)) return error;
   const next = error.code === 'drive-in-use' ? `${prepareFirst(op)} ${THEN}` : THEN;
   return new FelhomError(error.code, `${error.message} ${next}`, error.cause, error.details);
 };

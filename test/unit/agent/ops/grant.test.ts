@@ -98,6 +98,25 @@ describe('a signature that fits', () => {
     expect([host.state.erased.length, await host.used()]).toEqual([0, 0]);
   });
 
+  test('of a key that is retired while it waits for its turn is refused, and is not to be carried again', async () => {
+    const host = await start();
+    const { text } = await signedOp(host);
+    let end = (): void => undefined;
+    void host.now.inTurn(
+      () =>
+        new Promise<void>((resolve) => {
+          end = resolve;
+        }),
+    );
+    const answer = heard(host.carry(text));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const { kid, x, name } = host.operator;
+    host.state.keys = new Map([[kid, { x, name, state: 'retired' }]]);
+    end();
+    expect(await answer).toMatch(/^grant-refused: .* is retired and may sign no more\.$/);
+    expect([host.state.erased.length, await host.used()]).toEqual([0, 0]);
+  });
+
   test('a call that takes long is answered in time and joined by whoever carries the same again', async () => {
     let go = (): void => undefined;
     const slow = new Promise<void>((resolve) => {

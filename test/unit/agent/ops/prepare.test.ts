@@ -218,6 +218,15 @@ test.each<[string, Partial<HostState>, RegExp]>([
   expect(one.done).toEqual([]);
 });
 
+test('of two that look the same none is taken out of use', async () => {
+  const state = backupHost({ spec: { drives: ['sdb', 'sdc'].map((name) => ({ name, serial: 'S-sdb' })) }, own: [] });
+  state.mounts.push({ point: '/mnt/other', from: 'sdc1' });
+  state.storages.other = { type: 'dir', path: '/mnt/other', content: 'backup' };
+  const one = prepareHost(state);
+  expect((await refused(prepared(one))).message).toMatch(/sdb and sdc look the same/);
+  expect(one.done).toEqual([]);
+});
+
 test('an operation that is over prepares nothing', async () => {
   const one = prepareHost(backupHost({ op: openOp({ state: 'expired' }) }));
   expect(await refused(prepared(one))).toMatchObject({ code: 'op-not-prepared' });
