@@ -24,7 +24,7 @@ export interface HostMounts {
 }
 
 export interface HostMountsPorts {
-  run: RunCommand<'systemctl' | 'systemdRun' | 'umount' | 'mount'>;
+  run: RunCommand<'systemctl' | 'systemdRun' | 'umount' | 'mount' | 'realpath'>;
   proc: Pick<Proc, 'mountinfo' | 'mountinfoOf'>;
   /** systemd is the first process; otherwise the agent's own namespace is the host's. */
   byUnits: boolean;
@@ -34,6 +34,12 @@ export interface HostMountsPorts {
 const ON_HOST = ['--quiet', '--collect', '--service-type=oneshot', '--'];
 
 export const createHostMounts = ({ run, proc, byUnits }: HostMountsPorts): HostMounts => {
+  /** Whether the unit would mount just that: where it names a device of the kernel's, another drive may have that name by now. */
+  const isOf = async (unit: string, source: string): Promise<boolean> => {
+    const what = (await run('systemctl', ['show', '--value', '--property=What', '--', unit])).trim();
+    return what === source || (what.startsWith('/') && (await run('realpath', ['--', what])).trim() === source);
+  };
+
   const starts = (unit: string): Promise<boolean> =>
     run('systemctl', ['start', '--', unit]).then(
       () => true,
@@ -49,7 +55,7 @@ export const createHostMounts = ({ run, proc, byUnits }: HostMountsPorts): HostM
     },
     mount: async ({ point, source, fstype, options, unit }) => {
       // Its line in fstab may have been taken out since, and the unit with it.
-      if (byUnits && unit !== '' && (await starts(unit))) return;
+      if (byUnits && unit !== '' && (await isOf(unit, source).catch(() => false)) && (await starts(unit))) return;
       const args = ['-t', fstype, '-o', options, '--source', source, '--target', point];
       await (byUnits ? run('systemdRun', [...ON_HOST, '/usr/bin/mount', ...args]) : run('mount', args));
     },

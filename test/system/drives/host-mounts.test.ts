@@ -77,6 +77,27 @@ describe.skipIf(missing !== '')(`the host's own mounts${missing && ` (skipped: t
     });
   });
 
+  test('a unit that names what is another drive by now does not mount that one', async () => {
+    await withLab(async (lab) => {
+      const [drive, other] = [await lab.drive({ name: 'backup', mb: 32 }), await lab.drive({ name: 'other', mb: 32 })];
+      const host = await bootHost();
+      lab.undo(host.close);
+      for (const { device, numbers } of [drive, other]) {
+        await lab.mkfs(device, 'ext4');
+        const [major = '', minor = ''] = numbers.split(':');
+        await host.run('mknod', device, 'b', major, minor);
+      }
+      host.write('etc/systemd/system/mnt-usb.mount', `[Mount]\nWhat=${other.device}\nWhere=/mnt/usb\nType=ext4\n`);
+      await host.run('mkdir', '-p', '/mnt/usb');
+      await host.run('systemctl', 'daemon-reload');
+      const mounts = portIn(host);
+      await mounts.mount({ point: '/mnt/usb', source: drive.device, fstype: 'ext4', options: 'rw', unit: 'mnt-usb.mount' });
+      const seen = (await mounts.seen()).filter(({ point }) => point === '/mnt/usb');
+      expect(seen.map(({ device }) => device)).toEqual([drive.numbers]);
+      await mounts.unmount({ point: '/mnt/usb' });
+    });
+  });
+
   test('a service that requires a mount is not ended so that it can go', async () => {
     const host = await bootHost();
     try {

@@ -6,7 +6,7 @@ import { createHostMounts } from '#agent/ports/host-mounts';
 const USB = { point: '/mnt/usb', source: '/dev/sdb1', fstype: 'ext4', options: 'rw,noatime' };
 const ON_HOST = ['systemdRun', '--quiet', '--collect', '--service-type=oneshot', '--'];
 
-const host = ({ byUnits = true, starts = true } = {}) => {
+const host = ({ byUnits = true, starts = true, what = '/dev/disk/by-uuid/12ab' } = {}) => {
   const calls: string[][] = [];
   const mounts = createHostMounts({
     byUnits,
@@ -15,6 +15,8 @@ const host = ({ byUnits = true, starts = true } = {}) => {
       mountinfoOf: async (pid) => `20 1 8:17 / /of-${pid} rw - ext4 /dev/sdb1 rw\n`,
     },
     run: async (program, args) => {
+      if (args[0] === 'show') return `${what}\n`;
+      if (program === 'realpath') return '/dev/sdb1\n';
       calls.push([program, ...args]);
       if (args[0] === 'start' && !starts) throw new CommandError('/usr/bin/systemctl', 'exit', '', 5);
       return '';
@@ -45,6 +47,12 @@ test.each([
       ['systemctl', 'start', '--', 'mnt-usb.mount'],
       [...ON_HOST, '/usr/bin/mount', ...MOUNT],
     ],
+  ],
+  [
+    'by hand, since its unit names nothing any more',
+    { unit: 'mnt-usb.mount' },
+    { what: '' },
+    [[...ON_HOST, '/usr/bin/mount', ...MOUNT]],
   ],
   ['without systemd', { unit: '' }, { byUnits: false }, [['mount', ...MOUNT]]],
 ])('mounted again: %s', async (_how, { unit }, spec, expected) => {
