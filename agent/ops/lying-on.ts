@@ -67,11 +67,11 @@ const placesOf = (storage: StorageSection, { resolved }: LyingContext): string[]
 const isAdrift = ({ atlas, context }: World, storage: StorageSection): boolean =>
   placesOf(storage, context).some((place) => OWN_POINTS.test(atlas.pointOf(place)));
 
-/** Where it was mounted until it was taken out of use, something else is mounted by now. */
+/** Something else is mounted by now where it was until it was taken out of use, or where the storage lies instead. */
 const hasAnother = ({ atlas, mounted, context }: World, storage: StorageSection): boolean =>
   placesOf(storage, context).some((place) => {
     const point = atlas.pointOf(place);
-    return context.former?.points.includes(point) === true && mounted.has(point);
+    return mounted.has(point) && (point === place || context.former?.points.includes(point) === true);
   });
 
 /** Of a drive that somebody unmounted by hand only its record still tells which storage it was. */

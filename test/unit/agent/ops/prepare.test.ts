@@ -402,6 +402,16 @@ describe('another drive by now', () => {
     expect(one.done).not.toContain('disable usb-backup');
   });
 
+  test('nor one that lies elsewhere by now', async () => {
+    const one = prepareHost(backupHost({ own: [], remembered: 'Backups were seen on it.' }));
+    await prepared(one);
+    one.state.mounts = [{ point: '/mnt/new', from: 'sdc1' }];
+    one.state.storages['usb-backup'] = { type: 'dir', path: '/mnt/new', content: 'backup' };
+    expect(await one.prepare.obstacles(one.current())).toEqual([]);
+    one.state.mounts = [];
+    expect(await one.prepare.obstacles(one.current())).toEqual([expect.stringMatching(/"usb-backup" is enabled/)]);
+  });
+
   test('the former one is not mounted over it', async () => {
     const one = await withAnother();
     const before = one.picture();
