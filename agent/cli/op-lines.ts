@@ -3,6 +3,7 @@
 import { inert } from '#shared/inert';
 import type { AdminOp, Trust } from '#shared/wire/admin-ops';
 import type { FormatJob } from '#shared/wire/jobs';
+import { hasWritten } from '../disks/format/jobs.ts';
 import { bytesText } from '../disks/inventory/data.ts';
 import { table } from './table.ts';
 import { time } from './words.ts';
@@ -52,11 +53,16 @@ const outOfUse = ({ op }: AdminOp): string[] =>
     ? ['Before it can be erased it has to be out of use. As root on this host:', `  felhom-agent ops prepare ${inert(op.id)}`, '']
     : ['Before it can be erased, each of these uses has to be ended by hand.', ''];
 
+/** Its signature was used up without a byte written. */
+const isInVain = ({ job }: AdminOp): boolean => job?.state === 'failed' && !hasWritten(job);
+
 /** What was taken out of use for nothing. */
-const putBack = ({ op, prepared }: AdminOp): string[] =>
-  op.state === 'granted' || prepared.length === 0
+const putBack = (shown: AdminOp): string[] => {
+  const { op, prepared } = shown;
+  return prepared.length === 0 || (op.state === 'granted' && !isInVain(shown))
     ? []
     : ['', 'To put it back into use, as root on this host:', `  felhom-agent ops prepare ${inert(op.id)} --undo`];
+};
 
 /** What follows from it, and the command that signs it alone on its line, to be copied. */
 const nextSteps = (shown: AdminOp): string[] => {

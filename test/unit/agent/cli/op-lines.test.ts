@@ -56,6 +56,19 @@ test('one that is over says why, and how what was prepared is put back', () => {
   expect(lines.join('\n')).not.toContain('felhom-opsign');
 });
 
+test.each([
+  ['before anything was written', 'holding', true],
+  ['after that', 'wiping', false],
+])('a signed one whose format failed %s', async (_when, phase, isPutBack) => {
+  const job: AdminOp['job'] = {
+    ...{ job_id: 'fmt-1', type: 'format', vmid: 101, device: 'sdb', model: 'WD', serial: 'WX11A', size_bytes: 1, fstype: 'ext4' },
+    ...{ state: 'failed', phase, permitted_by: 'granted', op_id: 'op-59yn30mqs7re', started_at: '2026-11-22T14:00:00.000Z' },
+    ...{ finished_at: null, durable_id: '', error: 'It failed.' },
+  };
+  const lines = opLines(shown({ state: 'granted', job_id: 'fmt-1' }, { job, prepared: ['The storage "usb" is disabled.'] }));
+  expect(lines.includes('  felhom-agent ops prepare op-59yn30mqs7re --undo')).toBe(isPutBack);
+});
+
 test('nothing that anybody called itself moves a cursor', () => {
   const evil = '\u001b[2J\u202e';
   const lines = opLines(
