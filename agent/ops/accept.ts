@@ -64,6 +64,10 @@ const usedRow = ({ claims: { jti, iat, exp, sub }, kid, op }: Carried, now: numb
   values: [jti, op.id, kid, sub, iat * 1000, exp * 1000, now],
 });
 
+/** Whose key it was, as root wrote it down; the signature's own word for it proves nothing. */
+const signedBy = ({ kid, name, claims: { sub } }: Signed): string =>
+  sub === name ? `${name} (key ${kid})` : `${name} (key ${kid}; it says ${sub})`;
+
 export const createAccept = (ports: AcceptPorts) => {
   const { register, trust, mark, keys, formatting, prepare, claims, store, clock, journal, hostScope } = ports;
   /** One signature after the other: the next is judged over what the one before it left. */
@@ -126,7 +130,7 @@ export const createAccept = (ports: AcceptPorts) => {
 
   const recording = (carried: Carried, jobId: string) => {
     const { op, carrier, claims: signed, kid, name } = carried;
-    const granted = register.granting(op, jobId, `${signed.sub} (key ${kid})`);
+    const granted = register.granting(op, jobId, signedBy(carried));
     const details = { op: op.id, job: jobId, durable_id: op.durableId, kid, key: name, sub: signed.sub, jti: signed.jti };
     const statements = [
       usedRow(carried, clock.now()),

@@ -39,6 +39,15 @@ describe('a signature that fits', () => {
     expect(host.state.erased).toHaveLength(1);
   });
 
+  test('is on record as of the key that root wrote down, whatever name it gives itself', async () => {
+    const host = await start();
+    const { op, text } = await signedOp(host);
+    const { kid, x } = host.operator;
+    host.state.keys = new Map([[kid, { x, name: 'karl', state: 'active' }]]);
+    await host.carry(text);
+    expect(host.now.ops.find(op.id)?.grantedBy).toBe(`karl (key ${kid}; it says bela)`);
+  });
+
   test('may be carried by the guest that asked, and by no other guest', async () => {
     const host = await start();
     const { op, text } = await signedOp(host);
