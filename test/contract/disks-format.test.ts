@@ -7,7 +7,7 @@ import { type Answer, get } from '../stranger/client.ts';
 import { type DriveSpec, evidenceOf, type HostSpec, seen, uuidOf } from '../unit/agent/disks/host.ts';
 import { type DriveAgent, startDriveAgent } from './drive-agent.ts';
 import { containerText, hostWith, sourcesOf } from './drive-sources.ts';
-import { BOOT, type FakeProgram, fakeProgram } from './format-program.ts';
+import { BOOT, type FakeProgram, fakeProgram, formatted } from './format-program.ts';
 
 /** `sdb` holds backups, `sdc` is guest 101's, `sdd` is nobody's and `sde` is blank; the others stand in somebody's way. */
 const HOST = hostWith(
@@ -90,6 +90,17 @@ beforeEach(() => {
   program.reset();
 });
 
+/** With an agent that knows of no format yet. */
+const anew = async (act: () => Promise<void>): Promise<void> => {
+  agent = await start({ seed });
+  try {
+    await untilReady(agent);
+    await act();
+  } finally {
+    await agent.close();
+  }
+};
+
 const change = (name: string, facts: Partial<DriveSpec>): void => {
   host = { ...host, drives: host.drives.map((drive) => (drive.name === name ? { ...drive, ...facts } : drive)) };
 };
@@ -166,6 +177,16 @@ describe('what it takes', () => {
     isRefusal(await format('sdc', { confirmed: true, durable_id }), 'sdc', 'needs-confirmation');
     expect(program.written).toHaveLength(1);
   });
+
+  test('T40: what was made on a drive is not told of another that carries a copy of it', () =>
+    anew(async () => {
+      const { durable_id } = (await format('sde')).json.data;
+      const copy = (drive: DriveSpec) => formatted(drive, 'ext4', durable_id.slice('uuid:'.length));
+      host = { ...host, drives: host.drives.map((drive) => (drive.name === 'sdd' ? copy(drive) : drive)) };
+      isRefusal(await format('sdd'), 'sdd', 'needs-confirmation');
+      expect((await format('sde')).json.data).toMatchObject({ formatted: true, durable_id });
+      expect(program.written).toEqual(['sde ext4']);
+    }));
 
   test.each([1, 'true', [true], null, undefined, false, 0])('T45: confirmed as %j never formats', async (confirmed) => {
     const durable_id = await idFor('sdc');
@@ -467,4 +488,18 @@ describe('while it goes on', () => {
       not_assignable: '',
     });
   });
+
+  test('T42: interrupted before a byte of it reached the drive: what an earlier format made there is not told again', () =>
+    anew(async () => {
+      program.waits = false;
+      const { job_id } = (await format('sde')).json.data;
+      program.waits = true;
+      const asked = format('sde', { confirmed: true, durable_id: await idFor('sde', { durable_id: 'anew' }) });
+      await expect.poll(() => program.written, { timeout: 5_000 }).toHaveLength(2);
+      const job = program.jobs().find((one) => one !== job_id) ?? '';
+      program.phase(job, 'wiping');
+      program.die(job);
+      isRefusal(await asked, 'sde', 'format-failed');
+      isRefusal(await format('sde'), 'sde', 'needs-confirmation');
+    }));
 });

@@ -6,8 +6,10 @@ import { auditEntry } from '../../audit.ts';
 import type { AgentConfig, Filesystem } from '../../config.ts';
 import type { Op } from '../../ops/op.ts';
 import type { DriveFormat } from '../../ports/drive-format.ts';
+import { sameUuid } from '../deeds/candidate.ts';
 import { createLate, stillAtWork } from '../deeds/late.ts';
 import type { Drive, Inventory } from '../inventory/drive.ts';
+import { takenKey } from '../inventory/identity.ts';
 import { sentenceForGuests } from '../inventory/role.ts';
 import type { Current } from '../known/current.ts';
 import { type Claims, claim } from '../known/ownership.ts';
@@ -128,8 +130,13 @@ export const createAsk = (ports: AskPorts) => {
     };
   };
 
-  const stillHas = (drive: Drive | undefined, { uuid }: FormatJob): boolean =>
-    drive?.filesystems.some((one) => one.uuid.toLowerCase() === uuid.toLowerCase()) === true;
+  /** A copy of it on another drive was never formatted, and what a later format has spoilt is not what this one made. */
+  const isAsMade = (drive: Drive | undefined, { uuid, model, serial, sizeBytes }: FormatJob): boolean =>
+    drive?.format === undefined &&
+    drive?.record?.keys.some((key) => takenKey(uuid).includes(key)) === true &&
+    [drive.identity.model, drive.identity.serial, drive.identity.sizeBytes].join('\n') ===
+      [model, serial, sizeBytes].join('\n') &&
+    drive.filesystems.some((one) => sameUuid(one.uuid, uuid));
 
   /** Under way, or done within a day and still as it was made. */
   const joined = (wanted: Wanted, { drives }: Pick<Inventory, 'drives'>): FormatJob | undefined => {
@@ -138,7 +145,7 @@ export const createAsk = (ports: AskPorts) => {
     return formatting.jobs().find((job) => {
       if (!isSameWish(job, wanted)) return false;
       if (job.state === 'running') return job.device === wanted.name;
-      return job.state === 'done' && now - (job.finishedAt ?? 0) <= JOIN_MS && stillHas(drive, job);
+      return job.state === 'done' && now - (job.finishedAt ?? 0) <= JOIN_MS && isAsMade(drive, job);
     });
   };
 

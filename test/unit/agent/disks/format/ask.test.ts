@@ -7,18 +7,14 @@ import { formatDisk } from '#shared/wire/disks';
 import { fakeClock, settle } from '../../fake-clock.ts';
 import { madeDrive, madeFilesystem, madeInventory, madeRecord } from '../made.ts';
 
+const DRIVE = madeDrive({
+  record: madeRecord({ keys: ['taken:u-1'] }),
+  ...{ dataBearing: false, filesystems: [madeFilesystem({ uuid: 'u-1' })] },
+});
+const { model, serial, sizeBytes } = DRIVE.identity;
+
 const JOB: FormatJob = {
-  ...{
-    jobId: 'fmt-1',
-    vmid: 101,
-    drive: 1,
-    device: 'sdb',
-    model: '',
-    serial: '',
-    sizeBytes: 1,
-    fstype: 'ext4',
-    permittedBy: 'blank',
-  },
+  ...{ jobId: 'fmt-1', vmid: 101, drive: 1, device: 'sdb', model, serial, sizeBytes, fstype: 'ext4', permittedBy: 'blank' },
   ...{
     askedId: '',
     boundId: '',
@@ -31,8 +27,6 @@ const JOB: FormatJob = {
     finishedAt: null,
   },
 };
-
-const DRIVE = madeDrive({ record: madeRecord(), dataBearing: false, filesystems: [madeFilesystem({ uuid: 'u-1' })] });
 
 const setup = () => {
   const { clock, advance } = fakeClock();
