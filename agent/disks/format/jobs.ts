@@ -42,17 +42,29 @@ export interface Jobs {
 }
 
 const KEEP_MS = 400 * 86_400_000;
-/** Of those that are over: a guest may format its own drive again and again. */
+/** Of those of one guest that are over: it may format its own drive again and again. */
 const MOST_OVER = 500;
 
 /** From then on something may have been written. */
 export const hasWritten = ({ phase }: Pick<FormatJob, 'phase'>): boolean =>
   (PHASES as readonly string[]).indexOf(phase) >= PHASES.indexOf('wiping');
 
+/** Never the later one of a drive alone: an earlier one that it made good would count again. */
 const forgetOld = (now: number): Statement => ({
-  sql: "DELETE FROM formats WHERE state != 'running' AND started_at < ?",
-  values: [now - KEEP_MS],
+  sql: `DELETE FROM formats WHERE state != 'running' AND started_at < ? AND NOT EXISTS
+    (SELECT 1 FROM formats AS earlier WHERE earlier.drive = formats.drive AND earlier.rowid < formats.rowid AND earlier.started_at >= ?)`,
+  values: [now - KEEP_MS, now - KEEP_MS],
 });
+
+/** Those that may be forgotten, oldest first. */
+const spareOf = (all: readonly KeptJob[], isSpare: (job: KeptJob) => boolean): KeptJob[] => {
+  const kept = new Set<number>();
+  return all.filter((job) => {
+    const isGone = isSpare(job) && !kept.has(job.drive);
+    if (!isGone) kept.add(job.drive);
+    return isGone;
+  });
+};
 
 const sentenceOf = ({ state, fstype, startedAt }: KeptJob): string => {
   if (state === 'running') return `It is being formatted with ${fstype}.`;
@@ -77,7 +89,8 @@ const counts = (job: KeptJob): boolean =>
 
 export const loadJobs = async ({ store, clock }: JobPorts): Promise<Jobs> => {
   await store.write(forgetOld(clock.now()));
-  const rows = await store.all<FormatRow>('SELECT * FROM formats ORDER BY started_at, rowid');
+  // As they began: a clock that was set back, or that a power cut has left without its time, tells another order.
+  const rows = await store.all<FormatRow>('SELECT * FROM formats ORDER BY rowid');
   const jobs = new Map(rows.map((row) => [row.job_id, jobOf(row)]));
   const listeners = new Set<(job: FormatJob) => void>();
   let marked: readonly KeptJob[] = [];
@@ -124,7 +137,10 @@ export const loadJobs = async ({ store, clock }: JobPorts): Promise<Jobs> => {
       ),
     interrupted: () => marked.filter(({ state }) => state === 'interrupted'),
     begin: async (job, along) => {
-      const over = [...jobs.values()].filter((one) => one.state !== 'running' && !marked.includes(one)).slice(0, -MOST_OVER);
+      const all = [...jobs.values()];
+      const old = all.filter((one) => one.vmid === job.vmid && one.state !== 'running' && !marked.includes(one));
+      const spare = new Set(old.slice(0, -MOST_OVER));
+      const over = spareOf(all, (one) => spare.has(one));
       const forget = over.map(({ jobId }) => ({ sql: 'DELETE FROM formats WHERE job_id = ?', values: [jobId] }));
       await store.write(insertJob(job), ...forget, ...along);
       for (const { jobId } of over) jobs.delete(jobId);
