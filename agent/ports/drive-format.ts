@@ -34,9 +34,12 @@ export class DriveFormatError extends Error {
 export interface HeldDrive {
   /** Of the process: whoever looks for users of the drive leaves it out. */
   pid: number;
-  /** Lets it begin; resolves when its state file says so. From then on only that file tells. Rejects (DriveFormatError): nothing was written. */
+  /**
+   * Lets it begin; resolves when its state file says so, or when it has not been heard of in time. From then on only that file tells.
+   * Rejects (DriveFormatError): nothing was written.
+   */
   go(): Promise<void>;
-  /** Ends it; nothing was written. */
+  /** Ends it; nothing was written. Does nothing once it was let begin. */
   letGo(): Promise<void>;
 }
 
@@ -66,9 +69,13 @@ export interface DriveFormatOptions {
   program?: readonly string[];
   /** How long it may take to have the drive. Default 20 s: 10 s of them are for the drive's lock. */
   holdMs?: number;
+  /** How long it is waited for when it was let begin. */
+  beginMs?: number;
 }
 
 const HOLD_MS = 20_000;
+/** It has to write to the host's own disk before it says so. Whoever waits for it keeps all others waiting. */
+const BEGIN_MS = 10_000;
 const LETTING_GO_MS = 2_000;
 const MAX_WORDS = 2_000;
 
@@ -191,6 +198,7 @@ export const createDriveFormat = ({
   byScope,
   program = commandOf('drive-format'),
   holdMs = HOLD_MS,
+  beginMs = BEGIN_MS,
 }: DriveFormatOptions): DriveFormat => {
   const directory = join(stateDir, 'formats');
   const fileOf = (jobId: string): string => join(directory, `${assertName(jobId)}.json`);
@@ -240,6 +248,19 @@ export const createDriveFormat = ({
     leaveAlone(child);
   };
 
+  /** Null: it said nothing in time. */
+  const nextWithin = async (talk: Talk, ms: number): Promise<FormatLine | null> => {
+    const heard: FormatLine[] = [];
+    await waitAtMost(
+      clock,
+      ms,
+      talk.next().then((line) => {
+        heard.push(line);
+      }),
+    );
+    return heard[0] ?? null;
+  };
+
   const letGo = async (child: Child, talk: Talk): Promise<void> => {
     child.stdin.end();
     await waitAtMost(clock, LETTING_GO_MS, talk.ended);
@@ -249,9 +270,9 @@ export const createDriveFormat = ({
 
   const go = async ({ jobId, device }: Omit<FormatOrder, 'stateFile'>, child: Child, talk: Talk): Promise<void> => {
     child.stdin.write('go\n');
-    const line = await talk.next();
+    const line = await nextWithin(talk, beginMs);
     // Ended by force, it may have begun without having said so: its file knows.
-    const begun = 'begun' in line || ((await read(jobId))?.phase ?? 'holding') !== 'holding';
+    const begun = line === null || 'begun' in line || ((await read(jobId))?.phase ?? 'holding') !== 'holding';
     leaveAlone(child);
     if (!begun) throw failureIn(device, line);
   };
@@ -265,15 +286,7 @@ export const createDriveFormat = ({
         // It has ended; `ended` says so.
       });
       const talk = talkOf(child);
-      let line: FormatLine | null = null;
-      await waitAtMost(
-        clock,
-        holdMs,
-        talk.next().then((said) => {
-          line = said;
-        }),
-      );
-      const answer = line as FormatLine | null;
+      const answer = await nextWithin(talk, holdMs);
       if (answer === null) {
         giveUp(device, child);
         throw new DriveFormatError(device, 'hung', `no answer within ${holdMs / 1000} s`);
@@ -282,7 +295,17 @@ export const createDriveFormat = ({
         await letGo(child, talk);
         throw failureIn(device, answer);
       }
-      return { pid: child.pid, go: () => go(order, child, talk), letGo: () => letGo(child, talk) };
+      let isLetBegin = false;
+      return {
+        pid: child.pid,
+        go: () => {
+          isLetBegin = true;
+          return go(order, child, talk);
+        },
+        letGo: async () => {
+          if (!isLetBegin) await letGo(child, talk);
+        },
+      };
     },
     state,
     forget: async (jobId) => {

@@ -23,8 +23,11 @@ beforeEach(() => {
 afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 
 /** A program in the shell's words; its order is $1. */
-const saying = (script: string, holdMs = 10_000) =>
-  createDriveFormat({ clock: systemClock, stateDir, byScope: false, holdMs, program: ['/bin/sh', '-c', script, 'felhom-fake'] });
+const saying = (script: string, holdMs = 10_000, beginMs = 10_000) =>
+  createDriveFormat({
+    ...{ clock: systemClock, stateDir, byScope: false, holdMs, beginMs },
+    program: ['/bin/sh', '-c', script, 'felhom-fake'],
+  });
 
 const write = (content: string, jobId = 'job-1'): void => writeFileSync(join(stateDir, 'formats', `${jobId}.json`), content);
 
@@ -121,6 +124,39 @@ describe('letting it begin', () => {
     const state = JSON.stringify({ jobId: 'job-1', pid: 1, startTime: '', bootId: '', phase: 'wiping', outcome: null });
     const held = await saying(`${HELD} echo '${state}' > ${stateDir}/formats/job-1.json; kill -9 $$`).hold(ORDER);
     await held.go();
+  });
+});
+
+describe('let begin, it is nobody’s any more', () => {
+  const HELD = `echo '{"held":true}'; read go;`;
+  const end = (pid: number): void => {
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It was ended already.
+    }
+  };
+
+  test('an agent that ends before it has heard that it began does not end it', async () => {
+    const held = await saying(`${HELD} sleep 1; echo '{"begun":true}'; exec sleep ${LONG}`).hold(ORDER);
+    try {
+      await Promise.all([held.go(), held.letGo()]);
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      expect(isThere(held.pid)).toBe(true);
+    } finally {
+      end(held.pid);
+    }
+  });
+
+  test('one that is not heard of is not waited for: all other deeds wait for this one', async () => {
+    const held = await saying(`${HELD} exec sleep ${LONG}`, 10_000, 300).hold(ORDER);
+    try {
+      const started = performance.now();
+      await held.go();
+      expect([performance.now() - started < 3_000, isThere(held.pid)]).toEqual([true, true]);
+    } finally {
+      end(held.pid);
+    }
   });
 });
 
