@@ -108,11 +108,12 @@ const load = async ({ store, clock }: RecordPorts) => {
   };
 };
 
-/** Formats of a guest's own drive, again and again, do not fill the database. */
+/** Formats of a guest's own drive, again and again, do not fill the database, and make nobody forget what was another's. */
 const MOST_FORMERS = 64;
 
-const spareFormers = (drives: Iterable<DriveRecord>): DriveRecord[] =>
-  [...drives].filter((one) => isFormer(one) && one.role === null).slice(0, -MOST_FORMERS);
+/** Of those that belonged to the same guest, or to nobody. */
+const spareFormers = (drives: Iterable<DriveRecord>, { owner }: DriveRecord): DriveRecord[] =>
+  [...drives].filter((one) => isFormer(one) && one.role === null && one.owner?.vmid === owner?.vmid).slice(0, -MOST_FORMERS);
 
 const moveSmart = (from: number, to: number): Statement[] => [
   { sql: 'UPDATE drives SET smart = (SELECT smart FROM drives WHERE id = ?) WHERE id = ?', values: [from, to] },
@@ -169,7 +170,7 @@ export const loadRecords = async (ports: RecordPorts): Promise<Records> => {
       inTurn(async () => {
         const record = known(id);
         const { former, drive } = bornAnew(record, birth, Math.max(...drives.keys()) + 1, clock.now());
-        const spare = former === null ? [] : spareFormers(drives.values());
+        const spare = former === null ? [] : spareFormers(drives.values(), former);
         const gone = record.keys.filter((key) => (former === null ? !drive.keys.includes(key) : !former.keys.includes(key)));
         await store.write(
           ...dropKeys(id, gone),

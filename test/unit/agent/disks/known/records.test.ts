@@ -291,11 +291,24 @@ describe('after a format', () => {
       const { keys = [] } = records.drives().find((one) => one.id === id) ?? {};
       await records.reborn(id, { owner: OWNER, keysBefore: keys, keysNow: [`fs:${each}`] }, []);
     }
-    expect(records.drives().length).toBeLessThanOrEqual(66);
+    // One of them was nobody’s.
+    expect(records.drives().length).toBeLessThanOrEqual(67);
     const before = records.drives().map(({ id }) => id);
     await reopen();
     expect(records.drives().map(({ id }) => id)).toEqual(before);
     expect([...(records.drives().at(-1)?.keys ?? [])].sort()).toEqual(['fs:70', HARD]);
+  });
+
+  test('nor do they make a copy of what was another guest’s nobody’s', async () => {
+    const other = { ...OWNER, vmid: 102 };
+    await see(madeDrive({ identity: { keys: ['serial:Other/S2/1', 'fs:other'] } }));
+    await records.reborn(1, { owner: other, keysBefore: only().keys, keysNow: ['fs:first'] }, []);
+    await records.reborn(2, { owner: other, keysBefore: ['fs:first'], keysNow: ['fs:second'] }, []);
+    await see(madeDrive({ name: 'sdc', identity: { keys: [HARD, 'fs:0'] } }));
+    for (let each = 1, id = 4; each <= 70; each += 1, id += 1)
+      await records.reborn(id, { owner: OWNER, keysBefore: [`fs:${each - 1}`], keysNow: [`fs:${each}`] }, []);
+    await reopen();
+    expect(records.drives().find(({ keys }) => keys.includes('fs:first'))).toMatchObject({ name: 'before-2', owner: other });
   });
 
   test('of a drive on which nothing was, there is nothing to keep', async () => {
