@@ -58,9 +58,13 @@ export interface Binding {
 /** For the audit, and for whoever wonders why two ids differ. */
 export const identityText = (drive: Drive): string => JSON.stringify(stableIdentity(drive));
 
-/** Of a confirmation or an operation; made anew from the drive as it is when it is used, and compared. */
+/**
+ * Of a confirmation or an operation; made anew from the drive as it is when it is used, and compared. A confirmation is for this plugging
+ * in: another drive may look the same and have its place minutes later. A signature may take so long that the host was started anew.
+ */
 export const boundDurableId = (drive: Drive, { op, fstype, vmid, nonce }: Binding): string => {
   const { model, serial, sizeBytes } = drive.identity;
-  const covered = [op, drive.role, stableIdentity(drive), fstype, vmid, Buffer.from(nonce).toString('hex')];
+  const plugging = op === 'format' ? [drive.device.diskseq] : [];
+  const covered = [op, drive.role, stableIdentity(drive), fstype, vmid, Buffer.from(nonce).toString('hex'), ...plugging];
   return driveDurableId({ role: drive.role, model, serial, sizeBytes, digest: digestOf(covered) });
 };

@@ -50,6 +50,7 @@ test.each<[string, Drive, { vmid: number; fstype: 'ext4' | 'xfs' }]>([
   ['another label', drive({ filesystems: [madeFilesystem({ label: 'other' })] }), ASKED],
   ['another role', drive({ role: 'backup' }), ASKED],
   ['another place', drive({ identity: { busPath: 'elsewhere' } }), ASKED],
+  ['another plugging in, also of what looks the same', drive({ device: { ...drive().device, diskseq: 8 } }), ASKED],
   ['another size', drive({ identity: { sizeBytes: 7 } }), ASKED],
 ])('T15: it does not hold for %s', async (_what, other, asked) => {
   const confirmations = open();
