@@ -10,7 +10,7 @@ import { addFound, type Findings, type Found } from './found.ts';
 import { givenIn } from './given.ts';
 import { type Heard, heardFrom, probeOf } from './heard.ts';
 import { filesystemsOf, identityOf, keyOf, mdId, namedBy, type Sources } from './identity.ts';
-import { type FormatMark, isSamePlugging, markByPlace, markOf } from './marks.ts';
+import { type FormatMark, isSamePlugging, type MarkContext, markByPlace, markOf } from './marks.ts';
 import { protectedBy, unmatched } from './protect.ts';
 import { type Present, type Recall, recallOf, rememberedBy } from './recall.ts';
 import { ordered, roleOf } from './role.ts';
@@ -60,6 +60,8 @@ const at = <T>(map: ReadonlyMap<string, readonly T[]>, name: string): readonly T
 
 const NO_FORMATS: NonNullable<InventoryContext['formats']> = { bootId: '', marks: [] };
 
+const markContext = ({ records, formats = NO_FORMATS }: InventoryContext): MarkContext => ({ ...formats, records });
+
 /** The drives with what is known of each by itself. */
 const subjectsOf = (heard: Heard, atlas: Atlas, context: InventoryContext): Subject[] => {
   const uses = usesOf(heard, atlas, context);
@@ -70,9 +72,9 @@ const subjectsOf = (heard: Heard, atlas: Atlas, context: InventoryContext): Subj
     return { device, identity, keys: identity.keys, found: [] };
   });
   const twins = twinsOf(bare);
-  const { bootId, marks } = context.formats ?? NO_FORMATS;
+  const marked = markContext(context);
   const knownBy = (member: Member) => {
-    const mark = markByPlace(marks, member, bootId);
+    const mark = markByPlace(marked, member);
     return mark === undefined ? {} : { known: mark.drive };
   };
   const present = bare.map((member): Present => {
@@ -105,10 +107,10 @@ const subjectOf = (parts: Parts, member: Member): Subject => {
   const { name } = device;
   const sources: Sources = { device, udev: heard.udev, probe: probeOf(heard, name) };
   const recall = parts.recalls.get(name) ?? NO_RECALL;
-  const { bootId, marks } = context.formats ?? NO_FORMATS;
-  const mark = markOf(marks, member, recall.record, bootId);
+  const marked = markContext(context);
+  const mark = markOf(marked, member, recall.record);
   // Nobody can have put anything else on it since: in another place, or after a start of the host, somebody may have.
-  const isDebris = mark?.role === 'user-data' && isSamePlugging(mark, device, bootId);
+  const isDebris = mark?.role === 'user-data' && isSamePlugging(mark, device, marked.bootId);
   return {
     ...member,
     sources,

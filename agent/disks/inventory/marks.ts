@@ -33,13 +33,20 @@ const isAlike = ({ identity: before }: FormatMark, { identity }: Subject): boole
   before.sizeBytes === identity.sizeBytes &&
   before.busPath === identity.busPath;
 
-/** The mark of a drive that its hardware may not tell. */
-export const markByPlace = (marks: readonly FormatMark[], subject: Subject, bootId: string): FormatMark | undefined =>
-  marks.find((mark) => isSamePlugging(mark, subject.device, bootId)) ?? marks.find((mark) => isAlike(mark, subject));
+/** What is on it was seen on another drive: it is that one, in the same dock. */
+const isAnother = ({ drive }: FormatMark, { identity: { keys } }: Subject, records: readonly DriveRecord[]): boolean =>
+  records.some((record) => record.id !== drive && record.keys.some((key) => keys.includes(key)));
 
-export const markOf = (
-  marks: readonly FormatMark[],
-  subject: Subject,
-  record: DriveRecord | null,
-  bootId: string,
-): FormatMark | undefined => markByPlace(marks, subject, bootId) ?? marks.find((mark) => mark.drive === record?.id);
+export interface MarkContext {
+  marks: readonly FormatMark[];
+  bootId: string;
+  records: readonly DriveRecord[];
+}
+
+/** The mark of a drive that its hardware may not tell. */
+export const markByPlace = ({ marks, bootId, records }: MarkContext, subject: Subject): FormatMark | undefined =>
+  marks.find((mark) => isSamePlugging(mark, subject.device, bootId)) ??
+  marks.find((mark) => isAlike(mark, subject) && !isAnother(mark, subject, records));
+
+export const markOf = (context: MarkContext, subject: Subject, record: DriveRecord | null): FormatMark | undefined =>
+  markByPlace(context, subject) ?? context.marks.find((mark) => mark.drive === record?.id);

@@ -1,7 +1,7 @@
 /** Drives that are being formatted, and drives that a format spoilt: whose they are, what they are for, and what is told of them. */
 import { describe, expect, test } from 'vitest';
 import type { FormatMark } from '#agent/disks/inventory/marks';
-import { type DriveSpec, host, look } from '../host.ts';
+import { type DriveSpec, host, look, uuidOf } from '../host.ts';
 import { because, madeRecord } from '../made.ts';
 
 const MARK: FormatMark = {
@@ -60,6 +60,17 @@ describe('spoilt', () => {
     });
     // Elsewhere nothing tells it.
     expect(sdb({ ...broken, identity: { ...MARK.identity, busPath: 'elsewhere' } }, {}, 'later').record).toBeNull();
+  });
+
+  test('another drive in the same dock, known by what is on it, is that other one', () => {
+    const role = { role: 'backup', why: because('backup').sentence, since: 1 } as const;
+    const other = madeRecord({ id: 12, keys: [`fs:${uuidOf('sdb1')}`], owner: { ...OWNER, vmid: 102 } });
+    const { drive } = look(host({ drives: [BARE] }), {
+      records: [{ ...RECORD, role }, other],
+      formats: { bootId: 'later', marks: [{ ...MARK, ...broken, role: 'backup' }] },
+    });
+    expect(drive('sdb')).toMatchObject({ record: { id: 12 }, related: [], dataReason: expect.stringMatching(/ext4 on sdb1/) });
+    expect(drive('sdb').format).toBeUndefined();
   });
 
   test('with a serial it is known wherever it is', () => {
