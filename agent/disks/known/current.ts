@@ -90,12 +90,21 @@ export const createCurrent = (ports: CurrentPorts): Current => {
   let flying: Flight | null = null;
   let next: Promise<Done> | null = null;
   const toProbe = new Set<string>();
+  const probing = new Set<string>();
+
+  const again = async (device: KernelDevice): Promise<void> => {
+    probing.add(device.name);
+    await probes.again(device).finally(() => probing.delete(device.name));
+  };
+
+  /** It is waited for once: whoever asks after a drive that hangs, again and again, keeps nobody else waiting. */
+  const isStuck = ({ name }: KernelDevice): boolean => probing.has(name) && newest?.evidence.notAnswering.has(name) === true;
 
   const probed = async (gathered: Gathered): Promise<Evidence> => {
     const devices = gathered.kernel.known ? drivesOf(gathered.kernel.value) : [];
-    const anew = devices.filter(({ name }) => toProbe.delete(name));
+    const anew = devices.filter((device) => toProbe.delete(device.name) && !isStuck(device));
     toProbe.clear();
-    if (anew.length > 0) await waitAtMost(clock, AGAIN_MS, Promise.all(anew.map((device) => probes.again(device))));
+    if (anew.length > 0) await waitAtMost(clock, AGAIN_MS, Promise.all(anew.map(again)));
     return { ...gathered, ...(await probes.read(devices, gathered.udev)) };
   };
 

@@ -26,6 +26,7 @@ const setup = () => {
   let gathers = 0;
   let read: (() => Promise<Probed>) | null = null;
   let noteFails: Error | null = null;
+  let named = '';
   let records: DriveRecord[] = [];
   const world = {
     ...time,
@@ -43,6 +44,10 @@ const setup = () => {
     onRead: (next: typeof read) => {
       read = next;
     },
+    /** The drive has this name from now on; otherwise another at each look. */
+    rename: (name: string) => {
+      named = name;
+    },
     failNote: (error: Error | null) => {
       noteFails = error;
     },
@@ -54,9 +59,11 @@ const setup = () => {
       gathers += 1;
       const mine = gathers;
       await held?.opened;
-      return madeEvidence({ kernel: { known: true, value: [madeDevice({ name: `sd${mine}` }), madeDevice({ name: 'dm-0' })] } });
+      return madeEvidence({
+        kernel: { known: true, value: [madeDevice({ name: named || `sd${mine}` }), madeDevice({ name: 'dm-0' })] },
+      });
     },
-    drivesOf: (devices) => devices.filter(({ name }) => name.startsWith('sd')),
+    drivesOf: (devices) => devices.filter(({ name }) => !name.startsWith('dm-')),
     probes: {
       read: async (devices) => {
         said.push(`read ${devices.map(({ name }) => name)}`);
@@ -64,7 +71,7 @@ const setup = () => {
       },
       again: ({ name }) => {
         said.push(`again ${name}`);
-        return name === 'sd2' ? NEVER : Promise.resolve();
+        return name === 'sd2' || name === 'hung' ? NEVER : Promise.resolve();
       },
     },
     conclude: ({ kernel }: Evidence): Inventory => {
@@ -192,6 +199,19 @@ describe('a deed', () => {
     expect(await settled(deed)).toMatchObject({ done: false });
     await world.advance(1);
     expect(await settled(deed)).toMatchObject({ done: true, value: { drives: [{ name: 'sd2' }] } });
+  });
+
+  test('T41: nor does it wait again and again for one that hangs, whoever asks after it', async () => {
+    const { world, current } = setup();
+    world.onRead(async () => ({ ...NOTHING, notAnswering: new Set(['hung']) }));
+    world.rename('hung');
+    const first = current.fresh(['hung']);
+    await world.advance(4_000);
+    expect(await settled(first)).toMatchObject({ done: true });
+    const spam = current.fresh(['hung']);
+    const other = current.fresh();
+    expect([await settled(spam), await settled(other)]).toMatchObject([{ done: true }, { done: true }]);
+    expect(world.said.filter((one) => one === 'again hung')).toHaveLength(1);
   });
 
   test('is refused when the look does not end in time', async () => {
