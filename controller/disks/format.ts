@@ -29,7 +29,7 @@ const openWords = (answer: FormatAnswer): string =>
   answer.kind === 'unknown'
     ? `${answer.sentence} Whether the format has begun cannot be known from here. Asking the agent …`
     : answer.kind === 'refused' || answer.kind === 'confirm'
-      ? `${answer.kind === 'confirm' ? 'The agent has not begun until now.' : answer.sentence} Asking again …`
+      ? `${answer.kind === 'confirm' ? 'The agent asks for a confirmation again.' : answer.sentence} Asking again …`
       : '';
 
 export const sameAgain = (device: string, fstype: string): string =>
@@ -41,6 +41,9 @@ const RECENT_SECONDS = 600;
 const NOW_SECONDS = 20;
 /** In place of an id, which it is not: the agent joins nothing then, and confirms nothing. */
 const ANEW = 'anew';
+
+const ASKS_AGAIN =
+  'The agent asks for a confirmation again: the format has not begun, or it has begun and did not come to its end.';
 
 export const createFormat = (ports: FlowPorts) => {
   const { agent, talk, signal } = ports;
@@ -113,11 +116,8 @@ export const createFormat = (ports: FlowPorts) => {
     });
     if (answer.kind === 'formatted' || answer.kind === 'running') return finish(answer, fstype);
     if (answer.kind === 'refused' || answer.kind === 'unknown') return tellRefusal(answer, device, fstype);
-    return tellRefusal(
-      { kind: 'unknown', sentence: 'The agent asks for a confirmation again, so it has not begun until now.' },
-      device,
-      fstype,
-    );
+    // What was spoilt by a format that failed is to be confirmed anew, as what was never begun is.
+    return tellRefusal({ kind: 'unknown', sentence: ASKS_AGAIN }, device, fstype);
   };
 
   const judged = async (answer: FormatAnswer, wish: FormatWish, asked: Disk): Promise<Outcome> => {
