@@ -57,8 +57,13 @@ const failed = (phase: string, why: string): JobEnd => {
 const INTERRUPTED =
   'Formatting was interrupted: the server or the program stopped before its end. Nothing goes on by itself, and nothing on the drive can be used. Format it again.';
 
+/** Seen writing, and not seen at its end. */
+const isUnderWay = (job: Pick<KeptJob, 'phase'>): boolean => hasWritten(job) && job.phase !== 'ended';
+
 /** Pure. */
 export const judge = (job: Pick<KeptJob, 'phase'>, seen: Seen): Verdict => {
+  // Its file may have been taken away by somebody while it was being written about.
+  if (seen === null && isUnderWay(job)) return { state: 'interrupted', phase: job.phase, uuid: '', error: INTERRUPTED };
   if (seen === null) return failed('holding', 'Formatting did not begin.');
   const { state, alive } = seen;
   const { phase, outcome } = state;

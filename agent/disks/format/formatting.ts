@@ -6,6 +6,7 @@ import { auditEntry } from '../../audit.ts';
 import type { MappedRoot } from '../../guests/idmap.ts';
 import { type DriveFormat, DriveFormatError, type HeldDrive } from '../../ports/drive-format.ts';
 import type { Journal } from '../../ports/journal.ts';
+import { deviceFile } from '../../ports/probe.ts';
 import type { Store } from '../../ports/store.ts';
 import { base32 } from '../../trust/base32.ts';
 import type { InTurn } from '../../turn.ts';
@@ -99,7 +100,7 @@ export const createFormatting = (ports: FormattingPorts): FormattingParts => {
   const hold = async (target: Target, jobId: string, { vmid, fstype }: Wish): Promise<HeldDrive> => {
     const { drive, diskseq, sizeBytes } = target;
     await requireFree(target, vmid);
-    const device = `/dev/${drive.name}`;
+    const device = deviceFile(drive.name);
     const root = await ports.mappedRoot(vmid);
     const order = { jobId, device, numbers: drive.device.numbers, diskseq, sizeBytes, fstype, root };
     for (let tries = 1; ; tries += 1) {

@@ -30,6 +30,19 @@ test.each([
   });
 });
 
+test.each(['wiping', 'making'])(
+  'what it wrote down is gone, and it was seen in "%s": nobody says that nothing was erased',
+  (phase) => {
+    const end = judge({ phase }, null);
+    expect(end).toMatchObject({ state: 'interrupted', phase });
+    expect(JSON.stringify(end)).not.toMatch(/Nothing was erased/);
+  },
+);
+
+test('it never began, which could not be put on record at first: still nothing was erased', () => {
+  expect(judge({ phase: 'ended' }, null)).toMatchObject({ state: 'failed', error: expect.stringMatching(/Nothing was erased/) });
+});
+
 test('done', () => {
   const made = { ok: true, uuid: 'u-1', partition: '/dev/sdb1' } as const;
   expect(judge({ phase: 'making' }, seen('ended', false, made))).toEqual({

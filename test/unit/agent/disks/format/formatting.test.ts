@@ -25,6 +25,7 @@ const PERMISSION: Permission = {
 const setup = async (over: Partial<FormattingPorts> & { go?: () => Promise<void> } = {}) => {
   const { clock, advance } = fakeClock();
   const did: string[] = [];
+  const devices: string[] = [];
   const written: Statement[][] = [];
   const states = new Map<string, FormatState>();
   const store = {
@@ -43,8 +44,9 @@ const setup = async (over: Partial<FormattingPorts> & { go?: () => Promise<void>
     inUse: { holders: async () => [] },
     mappedRoot: async () => ({ uid: 0, gid: 0 }),
     driveFormat: {
-      hold: async () => {
+      hold: async ({ device }) => {
         did.push('hold');
+        devices.push(device);
         return {
           pid: 7,
           go: async () => {
@@ -61,7 +63,7 @@ const setup = async (over: Partial<FormattingPorts> & { go?: () => Promise<void>
     },
     ...over,
   });
-  return { formatting, jobs, did, written, states, advance };
+  return { formatting, jobs, did, devices, written, states, advance };
 };
 
 const refusal = (deed: Promise<unknown>): Promise<FelhomError> =>
@@ -123,6 +125,13 @@ test.each<[string, (look: number) => Partial<Inventory>, string, string]>([
   });
   expect((await refusal(formatting.begin(WISH, () => expect.fail('it was asked')))).code).toBe(code);
   expect(did).toEqual(['hold', 'let go']);
+});
+
+test('a drive whose name has a slash in it is held by its own device file', async () => {
+  const { formatting, devices } = await setup();
+  const drive = { ...DRIVE, name: 'cciss!c0d0' };
+  await formatting.begin({ ...WISH, find: () => drive }, async () => PERMISSION);
+  expect(devices).toEqual(['/dev/cciss/c0d0']);
 });
 
 test('the program does not begin: the permission is used up, the job says that nothing was erased', async () => {
