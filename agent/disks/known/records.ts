@@ -66,8 +66,10 @@ export interface RecordPorts {
 /** A drive that nobody owns, that has no role and that was not seen for so long is forgotten: whoever plugs in sticks does not fill the database. */
 const REMEMBER_MS = 400 * 86_400_000;
 
+/** One whose format is not known to have ended is needed for its end, whatever the clock says. */
 const forgetOld = (now: number): Statement => ({
-  sql: 'DELETE FROM drives WHERE role IS NULL AND owner_vmid IS NULL AND last_seen_at < ? AND id NOT IN (SELECT drive FROM assignments)',
+  sql: `DELETE FROM drives WHERE role IS NULL AND owner_vmid IS NULL AND last_seen_at < ? AND id NOT IN (SELECT drive FROM assignments)
+    AND id NOT IN (SELECT drive FROM formats WHERE state = 'running')`,
   values: [now - REMEMBER_MS],
 });
 

@@ -311,6 +311,18 @@ describe('after a format', () => {
     expect(records.drives().find(({ keys }) => keys.includes('fs:first'))).toMatchObject({ name: 'before-2', owner: other });
   });
 
+  test('T32: the clock jumps ahead while nobody follows it: its drive is not forgotten before its end is on record', async () => {
+    await see(madeDrive({ identity: { keys: [HARD] } }));
+    await store.write({
+      sql: `INSERT INTO formats (job_id, vmid, drive, device, model, serial, fstype, permitted_by, asked_id, bound_id, identity, owner, boot_id,
+        state, phase, started_at) VALUES ('fmt-1', 101, 1, 'sdb', '', '', 'ext4', 'blank', '', '', '{}', '{}', 'b', 'running', 'holding', 0)`,
+    });
+    await clock.advance(401 * 86_400_000);
+    await reopen();
+    await records.reborn(1, { owner: OWNER, keysBefore: [HARD], keysNow: ['fs:new'] }, []);
+    expect(only()).toMatchObject({ keys: [HARD, 'fs:new'], owner: OWNER });
+  });
+
   test('of a drive on which nothing was, there is nothing to keep', async () => {
     await see(madeDrive({ identity: { keys: [HARD] } }));
     await records.reborn(1, { owner: OWNER, keysBefore: [HARD], keysNow: ['fs:new'] }, []);
