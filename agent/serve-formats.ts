@@ -54,12 +54,12 @@ export interface ComposedFormats {
 }
 
 export const composeFormats = (parts: FormatParts): ComposedFormats => {
-  const { boot, jobs, directories } = parts;
+  const { boot, directories } = parts;
   const formatting = createFormatting({ ...parts, bootId: boot.bootId, mappedRoot: directories.mappedRoot });
   const follow = createFollow({ ...parts, isStarting: formatting.isStarting });
   return {
     format: createAsk({ ...parts, confirmations: createConfirmations(parts), formatting }),
-    formats: createFormats(jobs),
+    formats: createFormats(parts),
     formatting,
     begin: follow.begin,
     close: async () => {

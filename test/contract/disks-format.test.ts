@@ -57,12 +57,16 @@ let agent: DriveAgent;
 /** LVM does not answer. */
 let isHalf: boolean;
 
+/** Drives that were read though nothing was plugged in since: one that sleeps is woken by it. */
+const readAnew: string[] = [];
+
 const start = (more: Parameters<typeof startDriveAgent>[0] = {}): Promise<DriveAgent> => {
   const sources = sourcesOf(() => host);
   const lvm = { known: false, why: 'It hangs.' } as const;
   const gather = async () => ({ ...(await sources.gather()), ...(isHalf ? { lvm } : {}) });
+  const probes = { ...sources.probes, again: async ({ name }: { name: string }) => void readAnew.push(name) };
   return startDriveAgent({
-    drives: { ...sources, gather, driveFormat: program.driveFormat, inUse: { holders: async () => [] } },
+    drives: { ...sources, gather, probes, driveFormat: program.driveFormat, inUse: { holders: async () => [] } },
     disks: { mount_root: '/mnt/felhom', guests: [101, 102] },
     ...more,
   });
@@ -280,14 +284,25 @@ describe('who may', () => {
     expect((await agent.admin('GET', `/format?id=${job_id}`)).vmid).toBe(101);
   });
 
+  test('T3: no guest can have a drive read, and woken, that is another’s', async () => {
+    readAnew.length = 0;
+    isRefusal(await format('sdc', {}, 102), 'sdc', 'not-yours', 102);
+    expect(readAnew).toEqual([]);
+    isRefusal(await format('sdc'), 'sdc', 'needs-confirmation');
+    expect(readAnew).toEqual(['sdc']);
+  });
+
   test('T3: a guest of the same number that is another guest formats nothing, and is told of nothing that was', async () => {
     const durable_id = await idFor('sdc');
     const done = { confirmed: true, durable_id: await idFor('sdd') };
-    expect((await format('sdd', done)).json.data).toMatchObject({ formatted: true });
+    const { job_id: job, ...first } = (await format('sdd', done)).json.data;
+    expect(first).toMatchObject({ formatted: true });
+    expect((await agent.get(`/jobs/${job}`)).json.data).toMatchObject({ job_id: job, state: 'done' });
     host = { ...host, guests: { ...HOST.guests, ct101: containerText(101, 'BC:24:11:FF:FF:01') } };
     isRefusal(await format('sdc', { confirmed: true, durable_id }), 'sdc', 'drive-unknown-owner');
     isRefusal(await format('sdd', done), 'sdd', 'drive-unknown-owner');
     expect(program.orders).toHaveLength(1);
+    expect((await agent.get(`/jobs/${job}`)).json).toMatchObject({ ok: false, code: 'not-found' });
   });
 
   test('a guest that may not take free drives asks for no signature either', async () => {

@@ -15,7 +15,7 @@ import type { Current } from '../known/current.ts';
 import { type Claims, claim } from '../known/ownership.ts';
 import type { Records } from '../known/records.ts';
 import type { Confirmations } from './confirmations.ts';
-import { type Decision, decide, findNamed, type Named, type Terms } from './decide.ts';
+import { type Decision, decide, findNamed, type Named, namedIn, type Terms } from './decide.ts';
 import type { FormatJob, Formatting, Permission } from './format.ts';
 import { formattedView } from './job-view.ts';
 import { explained, NOTHING, refusal } from './refusals.ts';
@@ -24,7 +24,7 @@ export interface AskPorts {
   clock: Clock;
   /** `host_scope` of this host. */
   hostScope: string;
-  current: Pick<Current, 'fresh'>;
+  current: Pick<Current, 'fresh' | 'inventory'>;
   records: Pick<Records, 'assignments'>;
   settings: () => Pick<AgentConfig['disks'], 'filesystems'>;
   claims: () => Claims;
@@ -149,8 +149,14 @@ export const createAsk = (ports: AskPorts) => {
     });
   };
 
-  /** The drives as they are at this moment, and the one that is meant read anew. */
-  const look = async ({ name }: Wanted): Promise<Inventory> => {
+  /**
+   * The drives as they are at this moment, and the one that is meant read anew, which wakes it where it sleeps: what is another's is
+   * refused before.
+   */
+  const look = async ({ name, vmid }: Wanted): Promise<Inventory> => {
+    const { inventory: known } = await current.inventory();
+    const before = namedIn(known, name);
+    if (before !== undefined) claim(before.drive, vmid, ports.claims(), clock.now());
     const inventory = await current.fresh([name]);
     const { drive, isWhole } = findNamed(inventory, name);
     return isWhole ? inventory : current.fresh([drive.name]);

@@ -13,13 +13,20 @@ export interface Named {
   isWhole: boolean;
 }
 
-/** Throws where there is none. @param name a kernel name */
-export const findNamed = ({ drives }: Pick<Inventory, 'drives'>, name: string): Named => {
+/** @param name a kernel name */
+export const namedIn = ({ drives }: Pick<Inventory, 'drives'>, name: string): Named | undefined => {
   for (const drive of drives) {
     if (drive.name === name) return { drive, isWhole: true };
     if (drive.device.partitions.some((part) => part.name === name)) return { drive, isWhole: false };
   }
-  throw refusal.notFound(name);
+  return undefined;
+};
+
+/** Throws where there is none. */
+export const findNamed = (inventory: Pick<Inventory, 'drives'>, name: string): Named => {
+  const named = namedIn(inventory, name);
+  if (named === undefined) throw refusal.notFound(name);
+  return named;
 };
 
 export interface Terms {

@@ -198,6 +198,7 @@ const agentOver = async (lab: Lab, bench: Bench, before: (step: Step) => Promise
       looks = 0;
       return inventoryOf(bench);
     },
+    inventory: async () => ({ inventory: await inventoryOf(bench), ageMs: 0 }),
     changed: () => undefined,
   };
   const confirmations = createConfirmations({ store, clock, boot: { bootId: 'boot', ms: () => Math.floor(clock.monotonic()) } });

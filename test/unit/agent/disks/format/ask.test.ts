@@ -48,7 +48,10 @@ const setup = () => {
   };
   const ask = createAsk({
     ...{ clock, formatting, hostScope: 'host', writesOff: () => '' },
-    current: { fresh: async () => madeInventory({ drives: [DRIVE] }) },
+    current: {
+      fresh: async () => madeInventory({ drives: [DRIVE] }),
+      inventory: async () => ({ inventory: madeInventory({ drives: [DRIVE] }), ageMs: 0 }),
+    },
     records: { assignments: () => [] },
     settings: () => ({ filesystems: ['ext4'] }),
     claims: () => ({ guests: [101], enrolled: [101], instances: new Map([[101, 'a']]) }),

@@ -131,7 +131,8 @@ export const raceHost = async (random: (below: number) => number) => {
   };
   const inventory = () => madeInventory({ drives: [...slots].map(([name, slot]) => driveOf(name, slot)) });
 
-  const current: Pick<Current, 'fresh' | 'changed'> = {
+  const current: Pick<Current, 'fresh' | 'inventory' | 'changed'> = {
+    inventory: async () => ({ inventory: inventory(), ageMs: 0 }),
     fresh: async () => {
       await between();
       const seen = inventory();
