@@ -285,7 +285,7 @@ describe.skipIf(labMissing !== '')(`looking into file systems${skipped(labMissin
       // It stays with the loop device, whatever is attached to it next.
       lab.undo(() => run('blockdev', '--setrw', locked.device));
       const { read } = probesOf();
-      let looks = new Map<string, unknown>();
+      let looks: ReadonlyMap<string, unknown> = new Map();
       // While one is read it could be a copy of the other: then that one is looked into the next time.
       await until(async () => {
         const found = (await read(open, locked)).looks;
