@@ -9,7 +9,7 @@ import type { DriveFormat, FormatState } from '../../ports/drive-format.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { Statement, Store } from '../../ports/store.ts';
 import type { Drive } from '../inventory/drive.ts';
-import { isHardwareKey, keysOfFilesystem, takenKey } from '../inventory/identity.ts';
+import { isHardwareKey, keysOfFilesystem, namesOf, takenKey } from '../inventory/identity.ts';
 import type { Current } from '../known/current.ts';
 import type { Records } from '../known/records.ts';
 import type { KeptJob } from './job-rows.ts';
@@ -23,7 +23,7 @@ export interface FollowPorts {
   driveFormat: Pick<DriveFormat, 'state' | 'forget'>;
   jobs: Jobs;
   records: Pick<Records, 'drives' | 'reborn' | 'remember'>;
-  current: Pick<Current, 'fresh' | 'changed'>;
+  current: Pick<Current, 'fresh' | 'changed' | 'last'>;
   problems: Pick<Problems, 'raise' | 'clear' | 'list'>;
   /** Whether it has begun is being found out by whoever starts it. */
   isStarting: (jobId: string) => boolean;
@@ -86,9 +86,16 @@ export const createFollow = (ports: FollowPorts) => {
     return drives.find((drive) => drive.name === device && drive.device.diskseq === before.diskseq);
   };
 
+  /** udev has finished with it, so that whoever asked can go on at once. */
+  const isDescribed = ({ device }: Drive): boolean => {
+    const udev = current.last()?.evidence.udev;
+    return !udev?.known || namesOf(device).every((name) => udev.value.has(name));
+  };
+
   /** Of the content that it had before, nothing is told of it any more. */
   const isSettled = ({ before }: KeptJob, drive: Drive | undefined): boolean =>
-    drive === undefined || !drive.identity.keys.some((key) => !isHardwareKey(key) && before.keys.includes(key));
+    drive === undefined ||
+    (isDescribed(drive) && !drive.identity.keys.some((key) => !isHardwareKey(key) && before.keys.includes(key)));
 
   const settle = async (job: KeptJob): Promise<void> => {
     for (let tries = 1; tries <= SETTLE_TRIES; tries += 1) {

@@ -294,7 +294,7 @@ describe.skipIf(withoutHangs !== '')(`a drive that fails while it is formatted${
   );
 
   // Waits for the whole of the 10 s that a lock is waited for.
-  test.runIf(isSoak)('somebody has its lock for good: that is said', () =>
+  test.for(isSoak ? [10] : [])('somebody has its lock for good: that is said after %i s', () =>
     withLab(async (lab) => {
       const drive = await lab.drive({ name: 'drive', mb: MB });
       const held = await formatsIn(lab).hold(orderFor(drive));

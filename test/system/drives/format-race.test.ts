@@ -198,6 +198,7 @@ const agentOver = async (lab: Lab, bench: Bench, before: (step: Step) => Promise
       looks = 0;
       return inventoryOf(bench);
     },
+    last: () => null,
     inventory: async () => ({ inventory: await inventoryOf(bench), ageMs: 0 }),
     changed: () => undefined,
   };
