@@ -5,7 +5,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const report = process.env.FELHOM_TEST_REPORT;
 
 /** Loop devices, mounts and containers of the whole machine: side by side they keep each other's drives in use. */
-const DRIVES = ['test/system/drives/**/*.test.ts', 'test/e2e/demo*.test.ts'];
+const DRIVES = [
+  'test/system/{drives/**/*,btrfs-cut,prechecks}.test.ts',
+  'test/e2e/{demo*,consistency*}.test.ts',
+  'test/chaos/frozen-disk.test.ts',
+];
 const ALL = ['test/{unit,contract,system,e2e,chaos}/**/*.test.ts'];
 
 /** Files that wait for each other (one-at-a-time.ts) are spread among those that do not, so that few workers ever wait. */
