@@ -1,6 +1,8 @@
 /** The whole agent over loop drives that it may format, and what stands for udev. */
+
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { DriveFormat } from '#agent/ports/drive-format';
 import { type DriveAgent, startDriveAgent } from '../../contract/drive-agent.ts';
 import { takeDown } from '../../demo/take-down.ts';
@@ -84,8 +86,16 @@ export const withFormats = <Drives extends Record<string, LabDrive>>(
         await agent.post('/disks/eject', { where: '/nothing' });
         return (await get(agent.address(vmid), '/disks')).disks.find((one: { name: string }) => one.name === name);
       },
-      format: (drive, more = {}, vmid = 101) =>
-        agent.post('/disks/format', { device: drive.device, fstype: 'ext4', ...more }, vmid) as never,
+      format: async (drive, more = {}, vmid = 101) => {
+        const ask = () => agent.post('/disks/format', { device: drive.device, fstype: 'ext4', ...more }, vmid);
+        let answer = await ask();
+        // A busy machine has not looked at it in time: asked again, as the answer says.
+        for (let tries = 1; tries < 10 && answer.json.code === 'not-known'; tries += 1) {
+          await pause(1_000);
+          answer = await ask();
+        }
+        return answer as never;
+      },
       asked: async (drive, fstype = 'ext4', vmid = 101) => (await scene.format(drive, { fstype }, vmid)).json.data.durable_id,
       restarted: async (driveFormat = driveFormatIn(lab)) => {
         await agent.close();
