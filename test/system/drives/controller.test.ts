@@ -89,7 +89,7 @@ describe.skipIf(labMissing !== '')(`felhom-controller disks${labMissing && ` (sk
         const [connected, where] = await ended(piped('', 'assign', blank.name, '--name', 'data'));
         expect([connected, mountsAt(place)], where).toEqual([0, 1]);
         await until(async () => (await scene.disk(blank)).mount_path === place, 30_000);
-        const [inUse, why] = await ended(piped('', ...format(blank)));
+        const [inUse, why] = await whenLooked(() => ended(piped('', ...format(blank))));
         expect(inUse, why).toBe(1);
         expect(why).toMatch(/Eject it first/);
         const [ejected, gone] = await ended(piped('', 'eject', 'data'));
