@@ -97,7 +97,8 @@ export const startNode = async (scope: Scope, { dir, volumes }: { dir: string; v
           `no backup in time: ${JSON.stringify(status)}\n${[...log, ...agent.said.slice(-20)].join('\n')}\n${said()}`,
         );
       }
-      await pause(50);
+      // With what the controller asks by the same token this stays below 20 requests a second, the agent's limit.
+      await pause(150);
     }
   };
 
